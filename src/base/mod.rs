@@ -1,0 +1,6 @@
+//! Floor 0: checked value types, settings reading, time, tasks, counters and logs. Imports nothing from above.
+
+pub mod cidr;
+pub mod period;
+pub mod place;
+pub mod size;

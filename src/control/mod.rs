@@ -1,0 +1,3 @@
+//! The control plane: loads the config, builds snapshots, watches files, shows what is live.
+
+pub mod config;

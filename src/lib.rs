@@ -1,0 +1,5 @@
+//! Portcullis: a TLS edge gateway.
+
+pub mod base;
+pub mod control;
+pub mod proxy;

@@ -1,0 +1,143 @@
+//! Every reason for refusing or failing a request: one type, one table. The answer's status and `Proxy-Status`, the access
+//! log and `refused_total` all print from here.
+
+/// Who is at fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The client sent something that cannot be served.
+    Downstream,
+    /// A backend failed.
+    Upstream,
+    /// The gateway itself.
+    Internal,
+}
+
+/// Why a request was refused or failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// The request is malformed, ambiguous or smuggled.
+    Malformed(Malformed),
+    /// The request line or `:path` is longer than the limit.
+    UriTooLong,
+    /// The header fields are more or larger than the limits.
+    HeadersTooLarge,
+    /// The body is larger than the route's limit.
+    BodyTooLarge,
+    /// The client did not send its body in time.
+    BodyTimeout,
+    /// The client did not finish its headers in time.
+    HeaderTimeout,
+    /// An expectation other than `100-continue`.
+    ExpectationFailed,
+    /// The host is not covered by the certificate of the connection.
+    Misdirected,
+    /// No route matches.
+    NoRoute,
+    /// The client went away or stopped reading.
+    ClientGone,
+    /// The pool has no backend that may be asked.
+    NoBackend,
+    /// The backend refused the connection or could not be reached.
+    ConnectFailed,
+    /// The backend did not accept the connection in time.
+    ConnectTimeout,
+    /// The backend closed or reset the connection before its answer was complete.
+    BackendReset,
+    /// The backend's answer is malformed.
+    BackendMalformed,
+    /// The header fields of the backend's answer are larger than the limit.
+    BackendHeadersTooLarge,
+    /// The backend did not start its answer in time.
+    ResponseTimeout,
+    /// The backend stopped in the middle of its answer.
+    StreamTimeout,
+    /// The whole exchange took longer than the route allows.
+    TotalTimeout,
+    /// The gateway failed: a bug, always logged.
+    Internal,
+}
+
+/// What makes a request malformed, for the log and `Proxy-Status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Malformed {
+    /// The request line, a field or their line ends break the grammar of RFC 9112.
+    Syntax,
+    /// No host, more than one, or one that is no host.
+    Host,
+    /// `Content-Length` or `Transfer-Encoding` do not frame the body in one clear way.
+    Framing,
+    /// The path has a spelling that means different things to different readers.
+    Path,
+    /// The rewrite's prefix is spelled differently in the raw path than in the deciding one.
+    Rewrite,
+}
+
+/// What the table says of one fault.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts {
+    /// The status of the answer.
+    pub status: u16,
+    /// Who is at fault.
+    pub side: Side,
+    /// The name in metrics and logs: bounded, never a client's value.
+    pub reason: &'static str,
+    /// The `error` of `Proxy-Status` (RFC 9209 §2.3).
+    pub proxy_status: &'static str,
+    /// Whether the connection cannot be used again, so that it is closed after the answer.
+    pub closes: bool,
+}
+
+const fn facts(status: u16, side: Side, reason: &'static str, proxy_status: &'static str, closes: bool) -> Facts {
+    Facts { status, side, reason, proxy_status, closes }
+}
+
+impl Fault {
+    /// The table.
+    pub const fn facts(self) -> Facts {
+        use Side::{Downstream, Internal, Upstream};
+        match self {
+            Self::Malformed(Malformed::Syntax) => {
+                facts(400, Downstream, "malformed_syntax", "http_request_error", true)
+            }
+            Self::Malformed(Malformed::Host) => facts(400, Downstream, "malformed_host", "http_request_error", true),
+            Self::Malformed(Malformed::Framing) => {
+                facts(400, Downstream, "malformed_framing", "http_request_error", true)
+            }
+            Self::Malformed(Malformed::Path) => facts(400, Downstream, "ambiguous_path", "http_request_error", false),
+            Self::Malformed(Malformed::Rewrite) => {
+                facts(400, Downstream, "ambiguous_rewrite", "http_request_error", false)
+            }
+            Self::UriTooLong => facts(414, Downstream, "uri_too_long", "http_request_error", true),
+            Self::HeadersTooLarge => facts(431, Downstream, "headers_too_large", "http_request_error", true),
+            Self::BodyTooLarge => facts(413, Downstream, "body_too_large", "http_request_error", true),
+            Self::BodyTimeout => facts(408, Downstream, "body_timeout", "http_request_error", true),
+            Self::HeaderTimeout => facts(408, Downstream, "header_timeout", "http_request_error", true),
+            Self::ExpectationFailed => facts(417, Downstream, "expectation_failed", "http_request_error", true),
+            Self::Misdirected => facts(421, Downstream, "misdirected", "http_request_denied", false),
+            Self::NoRoute => facts(404, Downstream, "no_route", "destination_not_found", false),
+            Self::ClientGone => facts(499, Downstream, "client_gone", "http_request_error", true),
+            Self::NoBackend => facts(503, Upstream, "no_backend", "destination_unavailable", false),
+            Self::ConnectFailed => facts(502, Upstream, "connect_failed", "connection_refused", false),
+            Self::ConnectTimeout => facts(504, Upstream, "connect_timeout", "connection_timeout", false),
+            Self::BackendReset => facts(502, Upstream, "backend_reset", "connection_terminated", false),
+            Self::BackendMalformed => facts(502, Upstream, "backend_malformed", "http_protocol_error", false),
+            Self::BackendHeadersTooLarge => {
+                facts(502, Upstream, "backend_headers_too_large", "http_response_header_section_size", false)
+            }
+            Self::ResponseTimeout => facts(504, Upstream, "response_timeout", "http_response_timeout", false),
+            Self::StreamTimeout => facts(504, Upstream, "stream_timeout", "http_response_timeout", false),
+            Self::TotalTimeout => facts(504, Upstream, "total_timeout", "http_response_timeout", false),
+            Self::Internal => facts(500, Internal, "internal", "proxy_internal_error", true),
+        }
+    }
+
+    /// The status of the answer.
+    pub const fn status(self) -> u16 {
+        self.facts().status
+    }
+
+    /// The name in metrics and logs.
+    pub const fn reason(self) -> &'static str {
+        self.facts().reason
+    }
+}

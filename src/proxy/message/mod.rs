@@ -1,0 +1,125 @@
+//! A message head: one byte arena and a flat list of fields that point into it.
+//!
+//! Both codecs fill it and policies edit it; nothing is copied to a map, nothing is allocated per field, and a
+//! connection uses the same two messages for all its exchanges.
+
+mod fields;
+mod name;
+
+pub use fields::{Field, Fields, Span};
+pub use name::Name;
+
+/// The protocol version a message was received in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Version {
+    /// HTTP/1.0: no persistent connection by default, no chunked framing.
+    Http10,
+    /// HTTP/1.1.
+    #[default]
+    Http11,
+    /// HTTP/2.
+    Http2,
+}
+
+impl Version {
+    /// As the access log shows it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http10 => "HTTP/1.0",
+            Self::Http11 => "HTTP/1.1",
+            Self::Http2 => "HTTP/2",
+        }
+    }
+}
+
+/// The head of a request.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// The header fields and the bytes of the whole head.
+    pub fields: Fields,
+    /// The protocol it came in.
+    pub version: Version,
+    method: Span,
+    target: Span,
+    authority: Span,
+}
+
+impl Request {
+    /// Forgets everything, keeps the memory.
+    pub fn clear(&mut self) {
+        self.fields.clear();
+        self.method = Span::default();
+        self.target = Span::default();
+        self.authority = Span::default();
+    }
+
+    /// The method, case-sensitive. A token (RFC 9110 §9.1).
+    pub fn method(&self) -> &[u8] {
+        self.fields.bytes(self.method)
+    }
+
+    /// The target in origin form as it was received: path and query, undecoded.
+    pub fn target(&self) -> &[u8] {
+        self.fields.bytes(self.target)
+    }
+
+    /// The raw path: the target up to the first `?`.
+    pub fn path(&self) -> &[u8] {
+        let target = self.target();
+        &target[..query_mark(target).unwrap_or(target.len())]
+    }
+
+    /// The query without its `?`, where there is one.
+    pub fn query(&self) -> Option<&[u8]> {
+        let target = self.target();
+        query_mark(target).map(|mark| &target[mark + 1..])
+    }
+
+    /// The host and optional port that the client asked for: `Host`, the authority of an absolute target, or `:authority`.
+    pub fn authority(&self) -> &[u8] {
+        self.fields.bytes(self.authority)
+    }
+
+    /// Sets the method to bytes that are already in the arena.
+    pub fn set_method(&mut self, span: Span) {
+        self.method = span;
+    }
+
+    /// Sets the target to bytes that are already in the arena.
+    pub fn set_target(&mut self, span: Span) {
+        self.target = span;
+    }
+
+    /// Sets the authority to bytes that are already in the arena.
+    pub fn set_authority(&mut self, span: Span) {
+        self.authority = span;
+    }
+
+    /// Replaces the target, as a rewrite does.
+    pub fn rewrite_target(&mut self, target: &[u8]) {
+        self.target = self.fields.store(target);
+    }
+}
+
+fn query_mark(target: &[u8]) -> Option<usize> {
+    target.iter().position(|byte| *byte == b'?')
+}
+
+/// The head of a response.
+#[derive(Clone, Debug, Default)]
+pub struct Response {
+    /// The header fields.
+    pub fields: Fields,
+    /// The protocol it came in.
+    pub version: Version,
+    /// The status code, 100 to 599.
+    pub status: u16,
+}
+
+impl Response {
+    /// Forgets everything, keeps the memory.
+    pub fn clear(&mut self) {
+        self.fields.clear();
+        self.status = 0;
+    }
+}

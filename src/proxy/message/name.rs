@@ -1,0 +1,103 @@
+//! The field names the gateway itself reads, removes or sets.
+
+macro_rules! names {
+    ($($variant:ident = $text:literal),+ $(,)?) => {
+        /// A field name that the gateway knows. Told once when a field is stored; after that, compared as a number.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        #[allow(missing_docs, reason = "each variant is the name its text says")]
+        pub enum Name {
+            $($variant,)+
+            /// Any other name: compare the bytes.
+            Other,
+        }
+
+        const KNOWN: &[(Name, &[u8])] = &[$((Name::$variant, $text.as_bytes())),+];
+    };
+}
+
+names! {
+    Te = "te",
+    Age = "age",
+    Via = "via",
+    Date = "date",
+    Host = "host",
+    Allow = "allow",
+    Cookie = "cookie",
+    Expect = "expect",
+    Server = "server",
+    Referer = "referer",
+    Trailer = "trailer",
+    Upgrade = "upgrade",
+    Location = "location",
+    Forwarded = "forwarded",
+    Connection = "connection",
+    KeepAlive = "keep-alive",
+    UserAgent = "user-agent",
+    SetCookie = "set-cookie",
+    RetryAfter = "retry-after",
+    Traceparent = "traceparent",
+    ContentType = "content-type",
+    ProxyStatus = "proxy-status",
+    XRequestId = "x-request-id",
+    ContentLength = "content-length",
+    ProxyConnection = "proxy-connection",
+    XForwardedFor = "x-forwarded-for",
+    XForwardedHost = "x-forwarded-host",
+    XForwardedProto = "x-forwarded-proto",
+    TransferEncoding = "transfer-encoding",
+    StrictTransportSecurity = "strict-transport-security",
+}
+
+impl Name {
+    /// Which known name `raw` is, compared without case.
+    pub fn of(raw: &[u8]) -> Self {
+        let candidates = &BY_LENGTH[raw.len().min(LONGEST + 1)];
+        for &(name, text) in &KNOWN[candidates.0 as usize..candidates.1 as usize] {
+            if raw.eq_ignore_ascii_case(text) {
+                return name;
+            }
+        }
+        Self::Other
+    }
+}
+
+const LONGEST: usize = 25;
+
+/// For each length, the stretch of `KNOWN` (which is sorted by length) that has it.
+const BY_LENGTH: [(u8, u8); LONGEST + 2] = stretches();
+
+const fn stretches() -> [(u8, u8); LONGEST + 2] {
+    let mut table = [(0, 0); LONGEST + 2];
+    let mut index = 0;
+    while index < KNOWN.len() {
+        let length = KNOWN[index].1.len();
+        assert!(index == 0 || KNOWN[index - 1].1.len() <= length, "KNOWN is sorted by length");
+        if table[length].1 == 0 {
+            table[length].0 = index as u8;
+        }
+        table[length].1 = index as u8 + 1;
+        index += 1;
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_known_name_is_found_in_any_case() {
+        for (name, text) in KNOWN {
+            assert_eq!(Name::of(text), *name);
+            assert_eq!(Name::of(&text.to_ascii_uppercase()), *name);
+        }
+    }
+
+    #[test]
+    fn others_are_other() {
+        for text in ["", "x", "hosts", "x-forwarded-fo", "a-name-that-is-longer-than-any-of-those-known"] {
+            assert_eq!(Name::of(text.as_bytes()), Name::Other);
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The data plane. Folders in order of travel: listen, tls, http, route, policy, balance, upstream.
+
+pub mod balance;
+pub mod fault;
+pub mod http;
+pub mod listen;
+pub mod message;
+pub mod policy;
+pub mod route;
+pub mod snapshot;
+pub mod tls;
+pub mod upstream;

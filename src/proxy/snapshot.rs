@@ -1,0 +1,1 @@
+//! The immutable, compiled config that one exchange runs under.

@@ -1,0 +1,5 @@
+//! SNI to certificate: which identity a name is served under, and the handshake.
+
+mod settings;
+
+pub use settings::{CertificateSettings, CipherSuite, HostSettings, MinVersion, Settings};
