@@ -62,7 +62,7 @@ pub struct Admin {
 }
 
 /// `admin.listen`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum AdminListen {
     /// `false`.
     Off,

@@ -27,7 +27,7 @@ pub enum MinVersion {
 }
 
 /// One suite, checked to be one that rustls has: held by its IANA name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CipherSuite(pub rustls::CipherSuite);
 
 /// One `[[certificate]]`: a pair of watched files.
