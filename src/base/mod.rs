@@ -1,5 +1,7 @@
 //! Floor 0: checked value types, settings reading, time, tasks, counters and logs. Imports nothing from above.
 
+pub mod alarm;
+pub mod buffers;
 pub mod cidr;
 pub mod period;
 pub mod place;

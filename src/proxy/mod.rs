@@ -3,6 +3,7 @@
 pub mod balance;
 pub mod fault;
 pub mod http;
+pub mod io;
 pub mod listen;
 pub mod message;
 pub mod policy;

@@ -1,5 +1,10 @@
 //! Which endpoint of a pool gets the next request.
 
+mod endpoint;
+mod pool;
+mod round_robin;
 mod settings;
 
+pub use endpoint::{Active, Endpoint, Target};
+pub use pool::Pool;
 pub use settings::{Algorithm, BackendSettings, BackendUrl, RetrySettings, Settings};

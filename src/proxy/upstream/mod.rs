@@ -1,1 +1,14 @@
 //! One attempt at one endpoint, over a pooled connection.
+//!
+//! `client` keeps each worker's connections, `forward` tries until a response begins, `relay` moves the bytes both ways.
+
+mod clocks;
+mod client;
+mod connection;
+mod forward;
+mod relay;
+mod sending;
+
+pub use client::Client;
+pub use forward::{Begun, Call, Trip, forward};
+pub use relay::relay;

@@ -1,0 +1,87 @@
+//! Smooth weighted round robin: a sequence computed once, one atomic step per pick. The shares are exact over each full
+//! cycle, whatever worker asks.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The sequence and where it stands.
+#[derive(Debug, Default)]
+pub struct RoundRobin {
+    sequence: Vec<u32>,
+    cursor: AtomicUsize,
+}
+
+impl RoundRobin {
+    /// Over endpoints of these weights. A weight of 0 is never picked.
+    pub fn new(weights: &[u16]) -> Self {
+        Self { sequence: smooth(weights), cursor: AtomicUsize::new(0) }
+    }
+
+    /// The next index; none where every weight is 0.
+    pub fn next(&self) -> Option<usize> {
+        if self.sequence.is_empty() {
+            return None;
+        }
+        let at = self.cursor.fetch_add(1, Ordering::Relaxed) % self.sequence.len();
+        Some(self.sequence[at] as usize)
+    }
+
+    /// How many picks a full cycle has.
+    pub fn cycle(&self) -> usize {
+        self.sequence.len()
+    }
+}
+
+/// Each endpoint's picks spread evenly over the cycle: of all picks still to be made, the one that is due first, where the
+/// k-th pick of weight w is due at (2k + 1) / w (earliest deadline first). Weights are divided by what they have in common.
+fn smooth(weights: &[u16]) -> Vec<u32> {
+    let common = weights.iter().fold(0, |common, weight| gcd(common, *weight)).max(1);
+    let parts: Vec<u64> = weights.iter().map(|weight| u64::from(weight / common)).collect();
+    // Deadlines are compared as whole numbers: 2^40 cycles a weight is exact enough that 256 picks never tie by rounding.
+    let due = |part: u64, pick: u64| ((2 * pick + 1) << 40) / part;
+    let mut heap: BinaryHeap<Reverse<(u64, usize, u64)>> =
+        parts.iter().enumerate().filter(|(_, part)| **part > 0).map(|(index, part)| Reverse((due(*part, 0), index, 0))).collect();
+    let mut sequence = Vec::with_capacity(parts.iter().sum::<u64>() as usize);
+    while let Some(Reverse((_, index, pick))) = heap.pop() {
+        sequence.push(index as u32);
+        if pick + 1 < parts[index] {
+            heap.push(Reverse((due(parts[index], pick + 1), index, pick + 1)));
+        }
+    }
+    sequence
+}
+
+fn gcd(a: u16, b: u16) -> u16 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_exact_over_a_cycle() {
+        for weights in [&[5, 3, 1][..], &[1], &[2, 4], &[256, 1], &[0, 7, 0, 3], &[1, 1, 1, 1]] {
+            let robin = RoundRobin::new(weights);
+            let mut counts = vec![0_u16; weights.len()];
+            for _ in 0..robin.cycle() {
+                counts[robin.next().unwrap()] += 1;
+            }
+            let common = weights.iter().fold(0, |a, b| gcd(a, *b));
+            let expected: Vec<u16> = weights.iter().map(|weight| weight / common).collect();
+            assert_eq!(counts, expected);
+        }
+    }
+
+    #[test]
+    fn no_endpoint_is_picked_in_bursts() {
+        assert_eq!(smooth(&[5, 3, 1]), [0, 1, 0, 0, 1, 2, 0, 1, 0]);
+    }
+
+    #[test]
+    fn nothing_is_picked_where_nothing_has_weight() {
+        assert_eq!(RoundRobin::new(&[0, 0]).next(), None);
+        assert_eq!(RoundRobin::new(&[]).next(), None);
+    }
+}

@@ -1,0 +1,126 @@
+//! One HTTP/1.1 connection's bytes, either side: what was read and not yet used, what is to be written.
+
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use crate::base::buffers::{BUFFER, Buffers};
+use crate::proxy::io::Io;
+
+/// The most that is read ahead in one turn before it is passed on.
+pub const GATHER: usize = 128 << 10;
+
+/// A connection with its buffers. The buffers come from the worker's pool and go back while there is nothing in them.
+pub struct Channel {
+    io: Io,
+    buffers: Rc<Buffers>,
+    input: Vec<u8>,
+    used: usize,
+    output: Vec<u8>,
+    written: usize,
+    flushed: bool,
+    sent: u64,
+}
+
+impl Channel {
+    /// A channel over a connection on which nothing has been read yet.
+    pub fn new(io: Io, buffers: Rc<Buffers>) -> Self {
+        Self { io, buffers, input: Vec::new(), used: 0, output: Vec::new(), written: 0, flushed: true, sent: 0 }
+    }
+
+    /// What was read and not yet used.
+    pub fn input(&self) -> &[u8] {
+        &self.input[self.used..]
+    }
+
+    /// Marks the first `count` bytes of the input as used.
+    pub fn consume(&mut self, count: usize) {
+        self.used += count;
+        if self.used >= self.input.len() {
+            self.used = 0;
+            self.buffers.give(&mut self.input);
+        }
+    }
+
+    /// Reads more input. 0 is the end of the stream.
+    pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.buffers.lend(&mut self.input);
+        if self.used > 0 {
+            self.input.drain(..self.used);
+            self.used = 0;
+        }
+        self.input.reserve(BUFFER / 2);
+        let read = self.io.poll_read(cx, &mut self.input, GATHER);
+        if self.input.is_empty() {
+            self.buffers.give(&mut self.input);
+        }
+        read
+    }
+
+    /// Reads up to `limit` bytes past the (empty) input, straight into `into`. 0 is the end of the stream.
+    pub fn poll_read_into(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>, limit: usize) -> Poll<io::Result<usize>> {
+        debug_assert!(self.input().is_empty(), "input comes first");
+        into.reserve(limit.min(GATHER / 2).max(BUFFER / 2));
+        self.io.poll_read(cx, into, limit)
+    }
+
+    /// The bytes to be written, to append to.
+    pub fn output(&mut self) -> &mut Vec<u8> {
+        self.buffers.lend(&mut self.output);
+        self.flushed = false;
+        &mut self.output
+    }
+
+    /// How many bytes wait to be written.
+    pub fn unwritten(&self) -> usize {
+        self.output.len() - self.written
+    }
+
+    /// How many bytes the connection has taken since it was opened.
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Takes the output out of a connection that took none of it, to be sent on another.
+    pub fn take_output(&mut self) -> Vec<u8> {
+        debug_assert_eq!(self.written, 0, "what was written cannot be taken back");
+        self.flushed = true;
+        std::mem::take(&mut self.output)
+    }
+
+    /// Writes the output. Ready when all of it is with the kernel. Progress shows in [`unwritten`](Self::unwritten).
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.written < self.output.len() {
+            let count = ready!(self.io.poll_write(cx, &self.output[self.written..]))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.written += count;
+            self.sent += count as u64;
+        }
+        if !self.flushed {
+            ready!(self.io.poll_flush(cx))?;
+            self.flushed = true;
+            self.written = 0;
+            self.buffers.give(&mut self.output);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Says that nothing more will be written.
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.poll_shutdown(cx)
+    }
+
+    /// Whether an unused connection is still good: open, and silent. Costs no system call while nothing has arrived.
+    pub fn is_quiet(&mut self, cx: &mut Context<'_>) -> bool {
+        self.input().is_empty() && self.poll_fill(cx).is_pending()
+    }
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        self.buffers.give(&mut self.input);
+        self.buffers.give(&mut self.output);
+    }
+}

@@ -1,0 +1,125 @@
+//! Messages to bytes: start lines, fields, chunks.
+
+use crate::proxy::message::{Fields, Name, Request, Response};
+
+/// Appends the head of a request, as a backend gets it.
+pub fn request(output: &mut Vec<u8>, request: &Request) {
+    output.extend_from_slice(request.method());
+    output.push(b' ');
+    output.extend_from_slice(request.target());
+    output.extend_from_slice(b" HTTP/1.1\r\n");
+    fields(output, &request.fields);
+}
+
+/// Appends the status line and fields of a response, without the empty line that ends them.
+pub fn response_open(output: &mut Vec<u8>, response: &Response) {
+    output.extend_from_slice(b"HTTP/1.1 ");
+    number(output, u64::from(response.status));
+    output.push(b' ');
+    output.extend_from_slice(reason(response.status).as_bytes());
+    output.extend_from_slice(b"\r\n");
+    lines(output, &response.fields);
+}
+
+/// Appends field lines and the empty line.
+pub fn fields(output: &mut Vec<u8>, fields: &Fields) {
+    lines(output, fields);
+    output.extend_from_slice(b"\r\n");
+}
+
+fn lines(output: &mut Vec<u8>, fields: &Fields) {
+    for (_, name, value) in fields.iter() {
+        line(output, name, value);
+    }
+}
+
+/// Appends one field line.
+pub fn line(output: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    output.extend_from_slice(name);
+    output.extend_from_slice(b": ");
+    output.extend_from_slice(value);
+    output.extend_from_slice(b"\r\n");
+}
+
+/// Appends one chunk. `data` is not empty: an empty chunk would be the last.
+pub fn chunk(output: &mut Vec<u8>, data: &[u8]) {
+    let mut digits = [0; 16];
+    let (mut at, mut rest) = (digits.len(), data.len());
+    while rest > 0 {
+        at -= 1;
+        digits[at] = b"0123456789abcdef"[rest & 15];
+        rest >>= 4;
+    }
+    output.extend_from_slice(&digits[at..]);
+    output.extend_from_slice(b"\r\n");
+    output.extend_from_slice(data);
+    output.extend_from_slice(b"\r\n");
+}
+
+/// Appends the last chunk and the trailer fields that may travel.
+pub fn last_chunk(output: &mut Vec<u8>, trailers: Option<&Fields>) {
+    output.extend_from_slice(b"0\r\n");
+    for (name, raw, value) in trailers.into_iter().flat_map(Fields::iter) {
+        if may_trail(name, raw) {
+            line(output, raw, value);
+        }
+    }
+    output.extend_from_slice(b"\r\n");
+}
+
+/// Whether a field may stand in a trailer section (RFC 9110 §6.5.1): none that frames, routes, authenticates or is for one hop.
+pub fn may_trail(name: Name, raw: &[u8]) -> bool {
+    match name {
+        Name::Other | Name::RetryAfter | Name::Date | Name::Server | Name::ProxyStatus => {
+            !raw.starts_with(b":") && !raw.eq_ignore_ascii_case(b"authorization") && !raw.eq_ignore_ascii_case(b"content-encoding")
+        }
+        _ => false,
+    }
+}
+
+/// Appends a number in decimal.
+pub fn number(output: &mut Vec<u8>, number: u64) {
+    let mut digits = [0; 20];
+    let (mut at, mut rest) = (digits.len(), number);
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    output.extend_from_slice(&digits[at..]);
+}
+
+/// The reason phrase of a status; empty where there is no usual one.
+pub fn reason(status: u16) -> &'static str {
+    http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_chunks() {
+        let mut output = Vec::new();
+        number(&mut output, 0);
+        number(&mut output, 18_446_744_073_709_551_615);
+        chunk(&mut output, &[b'x'; 26]);
+        last_chunk(&mut output, None);
+        let text = String::from_utf8(output).unwrap();
+        assert_eq!(text, "0184467440737095516151a\r\nxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n0\r\n\r\n");
+    }
+
+    #[test]
+    fn trailers_carry_no_framing() {
+        let mut trailers = Fields::default();
+        for name in ["Content-Length", "Transfer-Encoding", "Host", "Grpc-Status", "Authorization", "Connection"] {
+            trailers.add(name.as_bytes(), b"1");
+        }
+        let mut output = Vec::new();
+        last_chunk(&mut output, Some(&trailers));
+        assert_eq!(output, b"0\r\nGrpc-Status: 1\r\n\r\n");
+    }
+}

@@ -1,0 +1,48 @@
+//! The deadlines of one exchange: several may run, the earliest is set.
+
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use crate::base::alarm::{Alarm, Moment};
+use crate::proxy::fault::Fault;
+
+/// What runs. A clock that does not run is due never.
+pub(super) struct Clocks<'a> {
+    alarm: &'a Alarm,
+    /// Until the client must have sent more of its body.
+    pub(super) body: Moment,
+    /// Until the client must have taken more of the response.
+    pub(super) write: Moment,
+    /// Until a client that seems to have left is taken to be gone.
+    pub(super) gone: Moment,
+    /// Until the backend must have moved.
+    pub(super) backend: Moment,
+    /// Until the whole exchange must be over.
+    total: Moment,
+    /// What it is when the backend does not move.
+    pub(super) backend_fault: Fault,
+}
+
+impl<'a> Clocks<'a> {
+    pub(super) fn new(alarm: &'a Alarm, total: Moment) -> Self {
+        let never = Moment::NEVER;
+        Self { alarm, body: never, write: never, gone: never, backend: never, total, backend_fault: Fault::ResponseTimeout }
+    }
+
+    pub(super) fn after(&self, limit: Option<Duration>) -> Moment {
+        self.alarm.alarms().after(limit)
+    }
+
+    /// Ready with the fault of the first clock that ran out.
+    pub(super) fn poll(&self, cx: &Context<'_>) -> Poll<Fault> {
+        let due = self.body.min(self.write).min(self.gone).min(self.backend).min(self.total);
+        ready!(self.alarm.poll(cx, due));
+        let now = self.alarm.alarms().now();
+        Poll::Ready(match now {
+            now if now >= self.body => Fault::BodyTimeout,
+            now if now >= self.write.min(self.gone) => Fault::ClientGone,
+            now if now >= self.backend => self.backend_fault,
+            _ => Fault::TotalTimeout,
+        })
+    }
+}

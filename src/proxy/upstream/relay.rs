@@ -1,0 +1,109 @@
+//! From the head of an answer to its end: the response's way, while the rest of the request still goes up.
+
+use std::task::{Context, Poll};
+
+use super::clocks::Clocks;
+use super::connection::Connection;
+use super::forward::{Begun, Call, Trip};
+use crate::proxy::fault::Fault;
+use crate::proxy::http::body::{Downstream, Progress};
+use crate::proxy::http::h1::channel::GATHER;
+use crate::proxy::http::h1::stream::BodyError;
+
+/// Moves the response's body to the client, whose response has been started, and gives the connection back to the pool when
+/// both messages are complete. On an error the client can tell that its response is not complete.
+pub async fn relay<D: Downstream>(client: &mut D, call: &Call<'_>, begun: Begun, trip: &mut Trip) -> Result<(), Fault> {
+    let Begun { mut connection, mut sending, active, .. } = begun;
+    let mut clocks = Clocks::new(call.alarm, call.total);
+    clocks.backend_fault = Fault::StreamTimeout;
+    let mut receiving = Receiving { ended: false, bytes: 0 };
+    let result = std::future::poll_fn(|cx| {
+        if !receiving.ended && !sending.broken && !sending.is_done(&connection.stream) {
+            if let Poll::Ready(Err(fault)) = sending.poll(cx, call, (client, &mut connection.stream), &mut clocks) {
+                return Poll::Ready(Err(fault));
+            }
+        }
+        match receiving.poll(cx, call, (client, &mut connection), &mut clocks) {
+            Poll::Ready(done) => Poll::Ready(done),
+            Poll::Pending => clocks.poll(cx).map(Err),
+        }
+    })
+    .await;
+    trip.request_bytes = sending.taken;
+    trip.response_bytes = receiving.bytes;
+    if result.is_err() {
+        client.abort();
+    } else if sending.is_done(&connection.stream) {
+        call.client.give(connection, call.pool.pool_idle);
+    }
+    drop(active);
+    result
+}
+
+/// How far the response has come.
+struct Receiving {
+    ended: bool,
+    bytes: u64,
+}
+
+impl Receiving {
+    /// Moves what can be moved. All that the backend has sent is gathered before it is written in one go.
+    fn poll<D: Downstream>(
+        &mut self,
+        cx: &mut Context<'_>,
+        call: &Call<'_>,
+        (client, connection): (&mut D, &mut Connection),
+        clocks: &mut Clocks<'_>,
+    ) -> Poll<Result<(), Fault>> {
+        loop {
+            let gathered = self.gather(cx, client, connection)?;
+            if gathered || clocks.backend == clocks.after(None) {
+                clocks.backend = clocks.after(call.timeouts.idle.limit());
+            }
+            let waiting = client.unwritten();
+            match client.poll_flush(cx) {
+                Poll::Ready(Err(fault)) => return Poll::Ready(Err(fault)),
+                Poll::Ready(Ok(())) if self.ended => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(())) => {
+                    clocks.write = clocks.after(None);
+                    if !gathered {
+                        return Poll::Pending;
+                    }
+                }
+                Poll::Pending => {
+                    if client.unwritten() < waiting || clocks.write == clocks.after(None) {
+                        clocks.write = clocks.after(Some(call.write_idle));
+                    }
+                    if self.ended || client.unwritten() >= GATHER {
+                        // The client's turn: the backend is not asked for more meanwhile.
+                        clocks.backend = clocks.after(None);
+                    }
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    /// Reads what the backend has sent. Whether there was anything.
+    fn gather<D: Downstream>(&mut self, cx: &mut Context<'_>, client: &mut D, connection: &mut Connection) -> Result<bool, Fault> {
+        let mut gathered = false;
+        while !self.ended && client.unwritten() < GATHER {
+            match connection.stream.poll_body(cx, client.room(), GATHER) {
+                Poll::Ready(Ok(Progress::Data(count))) => {
+                    self.bytes += count as u64;
+                    client.appended(count);
+                }
+                Poll::Ready(Ok(Progress::End)) => {
+                    self.ended = true;
+                    client.finish(connection.stream.trailers());
+                }
+                Poll::Ready(Err(BodyError::Broken)) => return Err(Fault::BackendMalformed),
+                Poll::Ready(Err(BodyError::Cut)) => return Err(Fault::BackendReset),
+                Poll::Pending => break,
+            }
+            gathered = true;
+        }
+        Ok(gathered)
+    }
+}
+
