@@ -1,5 +1,29 @@
 //! SNI to certificate: which identity a name is served under, and the handshake.
+//!
+//! Reading order: [`Pair`] (a certificate with its key, checked) lives in a [`CertSlot`]; a [`Frontend`] is the TLS side of a listener
+//! and makes a [`Directory`] of its slots, anew at every swap; [`accept`] does the handshake and gives [`Facts`].
+//! rustls is known in this folder only, but for the stream that [`accept`] gives.
 
+mod accept;
+mod by_name;
+mod cert;
+mod directory;
+mod failure;
+mod frontend;
+mod names;
+mod pair_error;
+mod pem_file;
+mod policy;
 mod settings;
+mod slot;
 
+pub use accept::{Accepted, Facts, accept};
+pub use cert::{Pair, Warning};
+pub use directory::{Directory, Identity};
+pub use failure::HandshakeError;
+pub use frontend::{Allowed, Frontend};
+pub use names::Names;
+pub use pair_error::{PairError, Part};
+pub use policy::PolicyError;
 pub use settings::{CertificateSettings, CipherSuite, HostSettings, MinVersion, Settings};
+pub use slot::{CertSlot, Refusal, Swap};

@@ -1,0 +1,109 @@
+//! Where a certificate lives: its current pair, exchanged while connections run.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use arc_swap::ArcSwap;
+
+use super::cert::Pair;
+
+/// The place of one `[[certificate]]`: holds the last good pair and tells the frontends that serve it when another takes its place.
+/// Open connections keep what they have.
+pub struct CertSlot {
+    name: Arc<str>,
+    current: ArcSwap<Pair>,
+    followers: Mutex<Vec<Weak<dyn Follow>>>,
+}
+
+/// What serves a slot's pair and has to know when it changes.
+pub(super) trait Follow: Send + Sync {
+    /// The pair of a slot has changed.
+    fn swapped(&self);
+}
+
+/// What became of a pair that was offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Swap {
+    /// It is served from now on.
+    Replaced,
+    /// It is the one that is served already.
+    Unchanged,
+}
+
+/// Why a pair that could be served does not take the place of the current one, which serves on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Routes need names that the current pair covers and the new one does not.
+    #[error("the new certificate does not cover {}, which routes need and the current one covers; issue it with these names", names.join(", "))]
+    LosesNames {
+        /// The names.
+        names: Vec<String>,
+    },
+    /// It was issued earlier and ends earlier than the current one.
+    #[error(
+        "the new certificate is older than the one in use; put the newer files in place, or reload the config to use it all the same"
+    )]
+    Older,
+}
+
+impl CertSlot {
+    /// A slot for the certificate called `name`.
+    pub fn new(name: impl Into<Arc<str>>, pair: Arc<Pair>) -> Self {
+        Self { name: name.into(), current: ArcSwap::new(pair), followers: Mutex::default() }
+    }
+
+    /// The name of the certificate in the config.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// The pair that new connections get.
+    pub fn current(&self) -> Arc<Pair> {
+        self.current.load_full()
+    }
+
+    /// Serves `pair` to new connections, on every frontend at once. `required` are the hosts that routes need (as
+    /// [`Names::covers`](super::Names::covers) reads them), whichever certificate covers them. Called by the control plane only, one
+    /// call at a time for a slot.
+    ///
+    /// # Errors
+    /// Where the pair would be a step back; the current one serves on.
+    pub fn replace<'a>(&self, pair: Arc<Pair>, required: impl IntoIterator<Item = &'a str>) -> Result<Swap, Refusal> {
+        let current = self.current();
+        if current.digest == pair.digest {
+            return Ok(Swap::Unchanged);
+        }
+        let names: Vec<String> = required
+            .into_iter()
+            .filter(|host| current.names.covers(host) && !pair.names.covers(host))
+            .map(str::to_owned)
+            .collect();
+        if !names.is_empty() {
+            return Err(Refusal::LosesNames { names });
+        }
+        if pair.not_after < current.not_after && pair.not_before < current.not_before {
+            return Err(Refusal::Older);
+        }
+        self.current.store(pair);
+        self.tell();
+        Ok(Swap::Replaced)
+    }
+
+    /// Tells `follower` of every swap for as long as it exists.
+    pub(super) fn follow(&self, follower: Weak<dyn Follow>) {
+        let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
+        followers.retain(|known| known.strong_count() > 0);
+        followers.push(follower);
+    }
+
+    /// Outside the lock, because a follower rebuilds its directory.
+    fn tell(&self) {
+        let followers: Vec<_> = {
+            let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
+            followers.retain(|known| known.strong_count() > 0);
+            followers.iter().filter_map(Weak::upgrade).collect()
+        };
+        for follower in followers {
+            follower.swapped();
+        }
+    }
+}
