@@ -89,6 +89,42 @@ impl Fields {
         list.retain(|field| !arena[field.raw_name.range()].eq_ignore_ascii_case(name));
     }
 
+    /// Removes the fields that the comma-separated lists of every `list` field name, as far as `removable` lets them go.
+    pub fn remove_listed(&mut self, list: Name, removable: impl Fn(Name) -> bool) {
+        let mut index = 0;
+        while let Some(field) = self.list.get(index) {
+            let name = self.bytes(field.raw_name);
+            let names_it = |value: &[u8]| list_members(value).any(|member| member.eq_ignore_ascii_case(name));
+            if removable(field.name) && self.all(list).any(names_it) {
+                self.list.remove(index);
+            } else {
+                index += 1;
+            }
+        }
+    }
+
+    /// Replaces every field of a known name by one, called `raw_name`, that lists their values and then `last`.
+    pub fn extend_list(&mut self, name: Name, raw_name: &[u8], last: &[u8]) {
+        let raw_name = self.store(raw_name);
+        let start = self.arena.len();
+        for field in self.list.iter().filter(|field| field.name == name) {
+            self.arena.extend_from_within(field.value.range());
+            self.arena.extend_from_slice(b", ");
+        }
+        self.arena.extend_from_slice(last);
+        let value = Span::between(start, self.arena.len());
+        self.list.retain(|field| field.name != name);
+        self.push_stored(raw_name, value);
+    }
+
+    /// Stores `front` and, right behind it, a copy of what lies at `back`.
+    pub fn store_joined(&mut self, front: &[u8], back: Span) -> Span {
+        let start = self.arena.len();
+        self.arena.extend_from_slice(front);
+        self.arena.extend_from_within(back.range());
+        Span::between(start, self.arena.len())
+    }
+
     /// Keeps the fields for which `keep` says so, given known name, name and value.
     pub fn retain(&mut self, mut keep: impl FnMut(Name, &[u8], &[u8]) -> bool) {
         let Self { arena, list } = self;
@@ -111,7 +147,7 @@ impl Fields {
     }
 
     /// Every value of a known name, in order.
-    pub fn all(&self, name: Name) -> impl Iterator<Item = &[u8]> {
+    pub fn all(&self, name: Name) -> impl DoubleEndedIterator<Item = &[u8]> {
         self.list.iter().filter(move |field| field.name == name).map(|field| self.bytes(field.value))
     }
 
@@ -124,6 +160,11 @@ impl Fields {
     pub fn values<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         self.iter().filter(move |(_, raw, _)| raw.eq_ignore_ascii_case(name)).map(|(_, _, value)| value)
     }
+}
+
+/// The members of a comma-separated list (RFC 9110 §5.6.1), without the blanks around them. Empty ones are left out.
+pub fn list_members(value: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
 }
 
 #[cfg(test)]
@@ -158,5 +199,29 @@ mod tests {
         let mut fields = sample();
         fields.clear();
         assert!(fields.is_empty() && fields.arena.capacity() > 0);
+    }
+
+    #[test]
+    fn listed_fields_go_as_far_as_they_may() {
+        let mut fields = sample();
+        fields.add(b"Connection", b"close, x-A");
+        fields.add(b"connection", b",, host ,");
+        fields.remove_listed(Name::Connection, |name| name == Name::Other);
+        assert_eq!(fields.values(b"x-a").count(), 0);
+        assert_eq!(fields.len(), 3);
+    }
+
+    #[test]
+    fn a_list_is_extended_into_one_field() {
+        let mut fields = sample();
+        fields.add(b"X-Forwarded-For", b"1.1.1.1, 2.2.2.2");
+        fields.add(b"x-forwarded-for", b"3.3.3.3");
+        fields.extend_list(Name::XForwardedFor, b"x-forwarded-for", b"4.4.4.4");
+        assert_eq!(fields.all(Name::XForwardedFor).collect::<Vec<_>>(), [b"1.1.1.1, 2.2.2.2, 3.3.3.3, 4.4.4.4"]);
+    }
+
+    #[test]
+    fn members_of_lists_are_trimmed() {
+        assert_eq!(list_members(b" a ,,b\t, ").collect::<Vec<_>>(), [b"a", b"b"]);
     }
 }

@@ -6,7 +6,7 @@
 mod fields;
 mod name;
 
-pub use fields::{Field, Fields, Span};
+pub use fields::{Field, Fields, Span, list_members};
 pub use name::Name;
 
 /// The protocol version a message was received in.
@@ -95,9 +95,16 @@ impl Request {
         self.authority = span;
     }
 
-    /// Replaces the target, as a rewrite does.
+    /// Replaces the target.
     pub fn rewrite_target(&mut self, target: &[u8]) {
         self.target = self.fields.store(target);
+    }
+
+    /// Replaces the first `cut` bytes of the target (all of it, where it is shorter) by `front`, as a rewrite does.
+    pub fn replace_target_front(&mut self, cut: usize, front: &[u8]) {
+        let cut = (cut as u32).min(self.target.len);
+        let rest = Span { start: self.target.start + cut, len: self.target.len - cut };
+        self.target = self.fields.store_joined(front, rest);
     }
 }
 

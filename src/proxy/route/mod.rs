@@ -1,8 +1,149 @@
 //! Which pool: routes and the Gateway API's precedence among them.
+//!
+//! Of all routes that match a request, the winner is the one with: the exact host, then the longest wildcard, then any
+//! host; the exact path, then the longest prefix, then a regular expression, then no path at all; a method; the most
+//! header conditions; the most query conditions; the first place in the file. Hosts and paths are looked up by hash
+//! and by segment, so that ten thousand routes cost what ten do; a lookup allocates nothing.
 
+mod header;
+mod host;
+mod method;
+mod path;
+mod query;
 mod settings;
+pub mod whole;
+
+use std::cmp::Reverse;
+
+use crate::base::place::At;
+use crate::proxy::message::Request;
 
 pub use settings::{
     ActionSettings, EncodedSlash, HeaderSettings, HostPattern, PathPattern, QuerySettings, RedirectSettings,
     RespondSettings, RewriteSettings, Settings, Timeouts, ValuePattern,
 };
+
+use header::Headers;
+use host::Hosts;
+use method::Methods;
+use path::Paths;
+use query::Queries;
+
+/// What routes look at.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// The index of the listener that the request came in on.
+    pub listener: u16,
+    /// The checked host ([`Host::name`](crate::proxy::http::Host::name)); empty where there is none.
+    pub host: &'a str,
+    /// The deciding path.
+    pub path: &'a str,
+    /// Method, header fields and query.
+    pub request: &'a Request,
+}
+
+/// One route as the table takes it.
+#[derive(Clone, Debug)]
+pub struct Entry<T> {
+    /// Indices of the listeners it serves on; empty means all.
+    pub listeners: Vec<u16>,
+    /// The hosts it serves; empty means any.
+    pub hosts: Vec<HostPattern>,
+    /// The paths it serves; absent means any.
+    pub path: Option<PathPattern>,
+    /// The methods it serves; empty means any.
+    pub methods: Vec<String>,
+    /// Header conditions; all must hold.
+    pub headers: Vec<HeaderSettings>,
+    /// Query conditions; all must hold.
+    pub queries: Vec<QuerySettings>,
+    /// What it leads to.
+    pub target: T,
+}
+
+impl<T> Entry<T> {
+    /// The entry of a `[[route]]`. `listeners` are the indices of the listeners that it names.
+    pub fn of(settings: &Settings, listeners: Vec<u16>, target: T) -> Self {
+        Self {
+            listeners,
+            hosts: values(&settings.host),
+            path: settings.path.as_ref().map(|path| path.value.clone()),
+            methods: values(&settings.method),
+            headers: settings.header.clone(),
+            queries: settings.query.clone(),
+            target,
+        }
+    }
+}
+
+fn values<V: Clone>(list: &[At<V>]) -> Vec<V> {
+    list.iter().map(|at| at.value.clone()).collect()
+}
+
+/// All routes of a snapshot.
+#[derive(Debug)]
+pub struct Table<T> {
+    rules: Vec<Rule<T>>,
+    hosts: Hosts<Paths>,
+}
+
+/// What is left of a route once its host and path are found: the conditions that are tried one after the other.
+#[derive(Debug)]
+struct Rule<T> {
+    listeners: Box<[u16]>,
+    methods: Methods,
+    headers: Headers,
+    queries: Queries,
+    target: T,
+}
+
+impl<T> Rule<T> {
+    fn matches(&self, facts: &Facts<'_>) -> bool {
+        (self.listeners.is_empty() || self.listeners.contains(&facts.listener))
+            && self.methods.match_method(facts.request.method())
+            && self.headers.match_fields(&facts.request.fields)
+            && self.queries.match_query(facts.request.query())
+    }
+
+    /// Orders rules of the same host and path, the most specific first; a stable sort leaves file order to the rest.
+    fn order(&self) -> impl Ord + use<T> {
+        Reverse((!self.methods.is_any(), self.headers.count(), self.queries.count()))
+    }
+}
+
+impl<T> Table<T> {
+    /// Builds the table of routes in file order.
+    pub fn build(entries: impl IntoIterator<Item = Entry<T>>) -> Self {
+        let mut rules = Vec::new();
+        let mut hosts: Hosts<Paths> = Hosts::default();
+        for entry in entries {
+            let index = rules.len() as u32;
+            hosts.each(&entry.hosts, |paths| paths.insert(entry.path.as_ref(), index));
+            rules.push(Rule {
+                listeners: entry.listeners.into(),
+                methods: Methods::new(entry.methods),
+                headers: Headers::new(entry.headers),
+                queries: Queries::new(entry.queries),
+                target: entry.target,
+            });
+        }
+        hosts.each_present(|paths| paths.sort_by_key(|index| rules[index as usize].order()));
+        Self { rules, hosts }
+    }
+
+    /// The target of the route that serves the request. A host whose routes all fail on the path or the conditions
+    /// leaves the request to the next less specific host.
+    pub fn find(&self, facts: &Facts<'_>) -> Option<&T> {
+        let fits = |index: u32| self.rules.get(index as usize).filter(|rule| rule.matches(facts));
+        let rule = self.hosts.find(facts.host, |paths| paths.find(facts.path, fits))?;
+        Some(&rule.target)
+    }
+
+    /// Every target, in file order.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.rules.iter().map(|rule| &rule.target)
+    }
+}
+
+#[cfg(test)]
+mod tests;

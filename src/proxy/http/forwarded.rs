@@ -1,0 +1,1 @@
+//! Who the client is, and what a backend is told about it.

@@ -1,0 +1,1 @@
+//! The table: requests and winners, and a plain reading of the precedence as oracle.
