@@ -1,0 +1,127 @@
+//! The command line: one file per command, and here the frame they hang in.
+//!
+//! Exit codes: 0 done, 1 failed, 2 bad config or usage.
+
+mod check;
+mod completions;
+mod demo;
+mod run;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Bad config or usage; clap's own code for a wrong command line is the same.
+pub const BAD_CONFIG: u8 = 2;
+
+/// Reads the command line, runs the one command in it and says how it went.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match CommandLine::try_parse_from(arguments) {
+        Ok(line) => dispatch(line.command),
+        Err(usage) => refuse(&usage),
+    }
+}
+
+fn dispatch(command: Command) -> ExitCode {
+    match command {
+        Command::Run(config) => run::run(&config.file),
+        Command::Check(config) => check::run(&config.file),
+        Command::Demo => demo::run(),
+        Command::Completions(options) => completions::run(&options),
+    }
+}
+
+/// A wrong command line, and also `--help` and `--version`, which clap returns the same way.
+fn refuse(usage: &clap::Error) -> ExitCode {
+    // Nothing is left to say when the terminal itself is gone.
+    let _ = usage.print();
+    u8::try_from(usage.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+/// Writes the output of a command. A reader that went away (`| head`) is no failure; a full disk is.
+fn print(text: &str) -> ExitCode {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(gone) if gone.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("portcullis: cannot write to standard output: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  portcullis demo                        see it work: three backends, a local CA, HTTPS on 8443
+  portcullis check -c portcullis.toml    every problem of a config, each with its line
+  portcullis run -c portcullis.toml      the gateway; saving the file makes it live
+
+Exit codes: 0 done, 1 failed, 2 bad config or usage.";
+
+/// A TLS edge gateway: one TOML file, live when saved.
+#[derive(Debug, Parser)]
+#[command(name = "portcullis", version, about, after_help = EXAMPLES, max_term_width = 100, arg_required_else_help = true)]
+#[command(disable_help_subcommand = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the gateway until SIGTERM or SIGINT, then finishes what is in flight
+    #[command(after_help = run::EXAMPLES)]
+    Run(ConfigFile),
+    /// Loads and builds a config without serving it, and reports every problem
+    #[command(after_help = check::EXAMPLES)]
+    Check(ConfigFile),
+    /// Shows the gateway at work on this machine: no file, no root, nothing else needed
+    #[command(after_help = demo::EXAMPLES)]
+    Demo,
+    /// Prints a completion script for a shell
+    #[command(after_help = completions::EXAMPLES)]
+    Completions(completions::Options),
+}
+
+/// Which config a command works on.
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// The config
+    #[arg(short = 'c', long = "config", value_name = "FILE", default_value = "config/portcullis.toml")]
+    file: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn run_reads_the_default_config_unless_told_otherwise() {
+        let line = CommandLine::try_parse_from(["portcullis", "run"]).unwrap();
+        let Command::Run(config) = line.command else { panic!("{line:?}") };
+        assert_eq!(config.file, PathBuf::from("config/portcullis.toml"));
+
+        let line = CommandLine::try_parse_from(["portcullis", "run", "-c", "other.toml"]).unwrap();
+        let Command::Run(config) = line.command else { panic!("{line:?}") };
+        assert_eq!(config.file, PathBuf::from("other.toml"));
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_exit_code_2_and_help_is_0() {
+        for (arguments, code) in [(&["portcullis", "fly"][..], 2), (&["portcullis"], 2), (&["portcullis", "--help"], 0)]
+        {
+            let usage = CommandLine::try_parse_from(arguments).unwrap_err();
+            assert_eq!(usage.exit_code(), code, "{arguments:?}");
+        }
+    }
+}

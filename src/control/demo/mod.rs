@@ -1,0 +1,52 @@
+//! `portcullis demo`: the gateway at work on one machine, with backends, certificates and a config made on the spot.
+//!
+//! Everything lives in one temporary directory. The gateway itself runs by the ordinary path on the file in there, so
+//! whatever works in the demo works outside it: editing the file, replacing the certificate, asking for the status.
+
+mod authority;
+mod backends;
+mod guide;
+mod stage;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use backends::Backends;
+use stage::Stage;
+
+/// Why the demo did not start.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// The directory or a file in it.
+    #[error("cannot write {path}: {error}; set TMPDIR to a directory with room that you may write to")]
+    Write { path: PathBuf, error: io::Error },
+    /// The CA or a certificate.
+    #[error("cannot make the demo's certificates: {0}")]
+    Certificate(#[from] rcgen::Error),
+    /// A backend.
+    #[error("cannot start a backend on 127.0.0.1: {0}")]
+    Backend(io::Error),
+    /// A listening port.
+    #[error("no free port from {first} to {last} on 127.0.0.1: stop what listens there")]
+    Ports { first: u16, last: u16 },
+}
+
+/// Sets the stage, runs the gateway on it until Ctrl-C, and clears it away.
+pub fn run() -> ExitCode {
+    match prepare() {
+        Ok((stage, _backends)) => crate::control::run(&stage.config_file(), || {
+            guide::show(&stage);
+        }),
+        Err(failure) => {
+            eprintln!("portcullis demo: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn prepare() -> Result<(Stage, Backends), Failure> {
+    let backends = Backends::start().map_err(Failure::Backend)?;
+    let stage = Stage::set(&backends)?;
+    Ok((stage, backends))
+}

@@ -1,0 +1,135 @@
+//! Nothing imports upward, siblings only where it is said why, no cycles.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::imports::named_paths;
+use crate::{none, sources};
+
+/// Module → floor. A module imports from below; on its own floor only what `SIBLINGS` lists.
+const FLOORS: [(&str, u8); 28] = [
+    ("base", 0),
+    ("proxy::message", 1),
+    ("proxy::fault", 2),
+    ("proxy::exchange", 3),
+    ("proxy::listen", 4),
+    ("proxy::tls", 4),
+    ("proxy::http", 4),
+    ("proxy::route", 4),
+    ("proxy::policy", 4),
+    ("proxy::balance", 4),
+    ("proxy::upstream", 4),
+    ("proxy::snapshot", 5),
+    ("proxy::serve", 6),
+    ("proxy::worker", 7),
+    ("control::config", 8),
+    ("control::build", 9),
+    ("control::acme", 10),
+    ("control::admin", 10),
+    ("control::health", 10),
+    ("control::metrics", 10),
+    ("control::reload", 10),
+    ("control::rollout", 10),
+    ("control::signals", 10),
+    ("control::watch", 10),
+    ("control", 11),
+    ("control::demo", 12),
+    ("control::cli", 13),
+    ("main", 14),
+];
+
+/// Imports between modules of one floor that are right, and why.
+const SIBLINGS: [(&str, &str, &str); 3] = [
+    ("proxy::upstream", "proxy::balance", "an attempt goes to the endpoint that the balancer chose"),
+    ("proxy::upstream", "proxy::http", "backends speak the same HTTP/1.1 codec as clients"),
+    ("proxy::listen", "proxy::tls", "a listener's settings hold its TLS settings"),
+];
+
+#[test]
+fn imports_only_go_down() {
+    let mut wrong = Vec::new();
+    for (from, to, file) in imports() {
+        let (Some(above), Some(below)) = (floor(&from), floor(&to)) else {
+            wrong.push(format!("{file}: {from} imports {to}; a module has no floor yet: add it to FLOORS"));
+            continue;
+        };
+        let sibling = SIBLINGS.iter().any(|(one, other, _)| *one == from && *other == to);
+        if below > above || (below == above && !sibling) {
+            wrong.push(format!("{file}: {from} (floor {above}) imports {to} (floor {below})"));
+        }
+    }
+    none(&wrong);
+}
+
+#[test]
+fn every_module_has_a_floor() {
+    let modules: BTreeSet<_> = sources("src").iter().map(|source| module_of(&source.path)).collect();
+    let homeless = |module: &String| floor(module).is_none() && module != "lib" && module != "proxy";
+    none(&modules.into_iter().filter(homeless).collect::<Vec<_>>());
+}
+
+#[test]
+fn no_import_cycle_between_modules() {
+    let mut graph: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (from, to, _) in imports() {
+        graph.entry(from).or_default().insert(to);
+    }
+    // Whatever imports only what was taken away already is no part of a cycle; what is left over is.
+    loop {
+        let free: Vec<_> = graph
+            .iter()
+            .filter(|(_, to)| to.iter().all(|to| !graph.contains_key(to)))
+            .map(|(from, _)| from.clone())
+            .collect();
+        if free.is_empty() {
+            break;
+        }
+        graph.retain(|from, _| !free.contains(from));
+    }
+    none(&graph.keys().collect::<Vec<_>>());
+}
+
+fn floor(module: &str) -> Option<u8> {
+    FLOORS.iter().find(|(name, _)| *name == module).map(|(_, floor)| *floor)
+}
+
+/// The module of `FLOORS` that a file belongs to: `base`, or two segments under `proxy` and `control`.
+fn module_of(path: &str) -> String {
+    let mut path = segments(path);
+    path.truncate(if path[0] == "base" { 1 } else { 2 });
+    path.join("::")
+}
+
+/// `src/proxy/tls/mod.rs` is `proxy`, `tls`.
+fn segments(path: &str) -> Vec<String> {
+    let path = path.trim_start_matches("src/").trim_end_matches(".rs");
+    let path = path.strip_suffix("/mod").unwrap_or(path);
+    path.split('/').map(str::to_owned).collect()
+}
+
+/// Every import from one module into another: from, to, file.
+fn imports() -> Vec<(String, String, String)> {
+    let mut imports = Vec::new();
+    for source in sources("src") {
+        let from = module_of(&source.path);
+        let uncommented = source.code().lines().map(|line| line.split("//").next().unwrap_or_default());
+        let code = uncommented.collect::<Vec<_>>().join("\n");
+        for path in named_paths(&code, &segments(&source.path)) {
+            if let Some(to) = module_named(&path).filter(|to| *to != from) {
+                imports.push((from.clone(), to, source.path.clone()));
+            }
+        }
+    }
+    imports
+}
+
+/// The module a path leads into. A path of `control` that is no module of it names an item of the supervisor.
+fn module_named(path: &[String]) -> Option<String> {
+    let two = path.iter().take(2).cloned().collect::<Vec<_>>().join("::");
+    match path.first()?.as_str() {
+        "base" => Some("base".to_owned()),
+        "proxy" => Some(two),
+        "control" if floor(&two).is_some() => Some(two),
+        "control" => Some("control".to_owned()),
+        _ => None,
+    }
+}
