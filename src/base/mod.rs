@@ -3,6 +3,8 @@
 pub mod alarm;
 pub mod buffers;
 pub mod cidr;
+pub mod clock;
+pub mod metrics;
 pub mod period;
 pub mod place;
 pub mod size;

@@ -29,6 +29,8 @@ pub enum Fault {
     HeaderTimeout,
     /// An expectation other than `100-continue`.
     ExpectationFailed,
+    /// CONNECT or TRACE: this is no forward proxy, and TRACE shows what fields were added.
+    MethodRefused,
     /// The host is not covered by the certificate of the connection.
     Misdirected,
     /// No route matches.
@@ -113,6 +115,7 @@ impl Fault {
             Self::BodyTimeout => facts(408, Downstream, "body_timeout", "http_request_error", true),
             Self::HeaderTimeout => facts(408, Downstream, "header_timeout", "http_request_error", true),
             Self::ExpectationFailed => facts(417, Downstream, "expectation_failed", "http_request_error", true),
+            Self::MethodRefused => facts(501, Downstream, "method_refused", "http_request_denied", true),
             Self::Misdirected => facts(421, Downstream, "misdirected", "http_request_denied", false),
             Self::NoRoute => facts(404, Downstream, "no_route", "destination_not_found", false),
             Self::ClientGone => facts(499, Downstream, "client_gone", "http_request_error", true),

@@ -6,6 +6,7 @@ pub mod h1;
 pub mod hop_by_hop;
 pub mod host;
 pub mod path;
+pub mod target;
 
 pub use host::Host;
 pub use path::Deciding;
