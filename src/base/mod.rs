@@ -1,6 +1,9 @@
 //! Floor 0: checked value types, settings reading, time, tasks, counters and logs. Imports nothing from above.
 
 pub mod cidr;
+pub mod clock;
+pub mod log;
+pub mod metrics;
 pub mod period;
 pub mod place;
 pub mod size;
