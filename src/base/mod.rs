@@ -4,6 +4,7 @@ pub mod alarm;
 pub mod buffers;
 pub mod cidr;
 pub mod clock;
+pub mod log;
 pub mod metrics;
 pub mod period;
 pub mod place;

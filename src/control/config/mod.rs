@@ -2,4 +2,7 @@
 
 mod settings;
 
-pub use settings::{AccessLog, Admin, AdminListen, Config, Log, LogFormat, LogLevel, LogPath, Server, Workers};
+pub use crate::base::log::{
+    Access as AccessLog, Format as LogFormat, Level as LogLevel, Settings as Log, Target as LogPath,
+};
+pub use settings::{Admin, AdminListen, Config, Server, Workers};

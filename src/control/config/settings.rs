@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::base::cidr::Cidr;
+use crate::base::log::Settings as Log;
 use crate::base::period::Period;
 use crate::base::place::At;
 use crate::proxy::{balance, listen, route, tls};
@@ -68,55 +69,4 @@ pub enum AdminListen {
     Off,
     /// `"127.0.0.1:9901"`.
     Tcp(At<SocketAddr>),
-}
-
-/// `[log]`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Log {
-    /// Default `text`.
-    pub format: LogFormat,
-    /// The least important event that is written. Default `info`.
-    pub level: LogLevel,
-    /// Default: standard output, every request.
-    pub access: Option<AccessLog>,
-}
-
-/// `log.format`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// `log.level`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-#[allow(missing_docs, reason = "the levels are their names")]
-pub enum LogLevel {
-    Error,
-    Warn,
-    #[default]
-    Info,
-    Debug,
-    Trace,
-}
-
-/// `log.access`: `true`, or a table.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AccessLog {
-    /// Where lines go.
-    pub path: LogPath,
-    /// The share of requests that is written, 0.0 to 1.0; answers of 500 and above always are. Default 1.0.
-    pub sample: f64,
-}
-
-/// `log.access.path`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LogPath {
-    /// `"-"`: standard output.
-    Stdout,
-    /// A file, appended to; reopened on SIGHUP.
-    File(PathBuf),
 }

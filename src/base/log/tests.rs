@@ -1,0 +1,1 @@
+//! Both logs as a whole.
