@@ -9,3 +9,4 @@ pub mod metrics;
 pub mod period;
 pub mod place;
 pub mod size;
+pub mod task;

@@ -1,1 +1,131 @@
-//! The immutable, compiled config that one exchange runs under.
+//! The immutable, compiled config that one exchange runs under, and the place where the current one is found.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+
+use crate::base::cidr::Cidr;
+use crate::base::metrics::Label;
+use crate::proxy::balance::Pool;
+use crate::proxy::http::h1::head::HeadLimits;
+use crate::proxy::listen::limit::Gauge;
+use crate::proxy::listen::{Bind, Timeouts};
+use crate::proxy::policy::hsts::Hsts;
+use crate::proxy::policy::redirect::Redirect;
+use crate::proxy::policy::respond::Respond;
+use crate::proxy::policy::rewrite::Rewrite;
+use crate::proxy::route::{self, EncodedSlash};
+use crate::proxy::tls::Frontend;
+
+/// A whole config, compiled.
+pub struct Snapshot {
+    /// Counts up with every config that went live, from 1.
+    pub generation: u64,
+    /// The listeners, in the order of the config; routes know them by their index.
+    pub listeners: Vec<Arc<Listener>>,
+    /// The routes.
+    pub routes: route::Table<Arc<Route>>,
+    /// The pools, in the order of the config.
+    pub pools: Vec<Arc<Pool>>,
+    /// `Strict-Transport-Security` by host.
+    pub hsts: Hsts,
+    /// Peers whose forwarding headers are believed.
+    pub trusted_proxies: Vec<Cidr>,
+}
+
+impl Snapshot {
+    /// The listener of that name.
+    pub fn listener(&self, name: &str) -> Option<&Arc<Listener>> {
+        self.listeners.iter().find(|listener| listener.name == name)
+    }
+}
+
+/// One `[[listener]]`.
+pub struct Listener {
+    /// Its place among the listeners of its snapshot.
+    pub index: u16,
+    /// Its name.
+    pub name: String,
+    /// Its name as a metrics label.
+    pub label: Label,
+    /// The addresses it accepts on.
+    pub bind: Vec<Bind>,
+    /// How it terminates TLS; `None` is plain.
+    pub tls: Option<Arc<Frontend>>,
+    /// Connections open at once.
+    pub max_connections: u32,
+    /// Connections open at once from one client.
+    pub max_connections_per_ip: u32,
+    /// Its open connections.
+    pub gauge: Arc<Gauge>,
+    /// Paths on which the gateway answers with its own status.
+    pub status_path: Vec<String>,
+    /// The public HTTPS port that everything is redirected to.
+    pub redirect_https: Option<u16>,
+    /// Deadlines towards clients.
+    pub timeouts: Timeouts,
+    /// Limits of a request head.
+    pub limits: HeadLimits,
+    /// Requests in flight on one HTTP/2 connection.
+    pub h2_streams: u32,
+}
+
+/// One `[[route]]`, without its matchers.
+pub struct Route {
+    /// Its name.
+    pub name: String,
+    /// Its name as a metrics label.
+    pub label: Label,
+    /// What it does.
+    pub action: Action,
+    /// Changes the path that the backend gets.
+    pub rewrite: Option<Rewrite>,
+    /// Whether `%2F` in the path is refused.
+    pub encoded_slash: EncodedSlash,
+    /// The largest request body.
+    pub body_limit: Option<u64>,
+    /// Deadlines towards backends.
+    pub timeouts: route::Timeouts,
+}
+
+/// What a route does.
+pub enum Action {
+    /// Sends to a pool.
+    Forward(Arc<Pool>),
+    /// Redirects.
+    Redirect(Redirect),
+    /// Answers itself.
+    Respond(Respond),
+}
+
+/// Where the current snapshot is found. Control writes, workers read.
+pub struct Live {
+    current: ArcSwap<Snapshot>,
+    generation: AtomicU64,
+}
+
+impl Live {
+    /// The first snapshot.
+    pub fn new(snapshot: Arc<Snapshot>) -> Self {
+        Self { generation: AtomicU64::new(snapshot.generation), current: ArcSwap::new(snapshot) }
+    }
+
+    /// The current snapshot.
+    pub fn load(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    /// The generation of the current snapshot: one plain load, so that a worker can ask for each exchange.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Makes `snapshot` the current one. Exchanges under way go on with the one they began with.
+    pub fn swap(&self, snapshot: Arc<Snapshot>) {
+        let generation = snapshot.generation;
+        self.current.store(snapshot);
+        self.generation.store(generation, Ordering::Release);
+    }
+}
+
