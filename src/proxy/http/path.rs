@@ -269,118 +269,120 @@ mod tests {
         }
     }
 
+    const REFUSED: &[&str] = &[
+        // Not a path at all.
+        "",
+        "a",
+        "*",
+        "admin/x",
+        "?",
+        "/a?b",
+        "/a#b",
+        "#",
+        "/a/#/../admin",
+        "http://example.com/",
+        "%2f",
+        // Encoded dot segments, in every mix.
+        "/%2e",
+        "/%2E",
+        "/%2e/admin",
+        "/%2e%2e",
+        "/%2e%2e/",
+        "/%2E%2e/admin",
+        "/a/%2e%2e/admin",
+        "/.%2e/admin",
+        "/%2e./admin",
+        "/a/.%2E",
+        "/a/b/%2e%2e",
+        "/a/%2e/b",
+        // Climbing above the root, or over an empty segment.
+        "/..",
+        "/../",
+        "/../admin",
+        "/a/../../admin",
+        "/a/../..",
+        "/./..",
+        "/./../admin",
+        "//..",
+        "/a//../b",
+        "/a/.//../b",
+        "/a//b/../../c",
+        "//../a",
+        "/a///../admin",
+        // Dot segments with parameters.
+        "/..;/admin",
+        "/.;/admin",
+        "/a/..;x=1/admin",
+        "/a/..;",
+        "/a/.;v",
+        "/a/%2e%2e;/admin",
+        "/..%3b/admin",
+        "/a/..%3Bx/admin",
+        "/a/.%2e;a/b",
+        // Dot segments beside encoded slashes, also where a route keeps those.
+        "/..%2fadmin",
+        "/a/..%2Fadmin",
+        "/a%2f..",
+        "/a%2f../b",
+        "/a%2f..%2fadmin",
+        "/a%2F.%2Fb",
+        "/%2f..;/a",
+        "/a/%2e%2e%2fadmin",
+        "/a%2f..;x/b",
+        "/a%2f%2e%2e",
+        // Backslashes.
+        "/\\",
+        "/a\\b",
+        "/..\\admin",
+        "/a/..\\..\\admin",
+        "/%5c",
+        "/a%5Cb",
+        "/..%5cadmin",
+        "/a/..%5c..%5cadmin",
+        "/\\..\\admin",
+        // Nul, other control bytes and blanks.
+        "/%00",
+        "/admin%00.png",
+        "/a\0b",
+        "/%0a",
+        "/%0d%0aSet-Cookie:x",
+        "/a\r\nb",
+        "/a\tb",
+        "/%09",
+        "/%7f",
+        "/\u{7f}",
+        "/a b",
+        " /a",
+        "/a ",
+        "/..%00/admin",
+        "/..%09/admin",
+        "/%1f",
+        // Broken and foreign escapes.
+        "/%",
+        "/a%",
+        "/%2",
+        "/%g0",
+        "/%0g",
+        "/%%32e",
+        "/%u002e",
+        "/%u2216",
+        "/a%2",
+        "/%-1",
+        "/%+1",
+        "/% 1",
+        // Overlong UTF-8: dots and slashes in disguise.
+        "/%c0%ae%c0%ae/admin",
+        "/%C0%AF",
+        "/%c1%9c",
+        "/%e0%80%ae",
+        "/%e0%80%af/x",
+        "/%f0%80%80%ae",
+        "/a%c0%2e%c0%80",
+    ];
+
     #[test]
     fn bypass_spellings_are_refused() {
-        for raw in [
-            // Not a path at all.
-            "",
-            "a",
-            "*",
-            "admin/x",
-            "?",
-            "/a?b",
-            "/a#b",
-            "#",
-            "/a/#/../admin",
-            "http://example.com/",
-            "%2f",
-            // Encoded dot segments, in every mix.
-            "/%2e",
-            "/%2E",
-            "/%2e/admin",
-            "/%2e%2e",
-            "/%2e%2e/",
-            "/%2E%2e/admin",
-            "/a/%2e%2e/admin",
-            "/.%2e/admin",
-            "/%2e./admin",
-            "/a/.%2E",
-            "/a/b/%2e%2e",
-            "/a/%2e/b",
-            // Climbing above the root, or over an empty segment.
-            "/..",
-            "/../",
-            "/../admin",
-            "/a/../../admin",
-            "/a/../..",
-            "/./..",
-            "/./../admin",
-            "//..",
-            "/a//../b",
-            "/a/.//../b",
-            "/a//b/../../c",
-            "//../a",
-            "/a///../admin",
-            // Dot segments with parameters.
-            "/..;/admin",
-            "/.;/admin",
-            "/a/..;x=1/admin",
-            "/a/..;",
-            "/a/.;v",
-            "/a/%2e%2e;/admin",
-            "/..%3b/admin",
-            "/a/..%3Bx/admin",
-            "/a/.%2e;a/b",
-            // Dot segments beside encoded slashes, also where a route keeps those.
-            "/..%2fadmin",
-            "/a/..%2Fadmin",
-            "/a%2f..",
-            "/a%2f../b",
-            "/a%2f..%2fadmin",
-            "/a%2F.%2Fb",
-            "/%2f..;/a",
-            "/a/%2e%2e%2fadmin",
-            "/a%2f..;x/b",
-            "/a%2f%2e%2e",
-            // Backslashes.
-            "/\\",
-            "/a\\b",
-            "/..\\admin",
-            "/a/..\\..\\admin",
-            "/%5c",
-            "/a%5Cb",
-            "/..%5cadmin",
-            "/a/..%5c..%5cadmin",
-            "/\\..\\admin",
-            // Nul, other control bytes and blanks.
-            "/%00",
-            "/admin%00.png",
-            "/a\0b",
-            "/%0a",
-            "/%0d%0aSet-Cookie:x",
-            "/a\r\nb",
-            "/a\tb",
-            "/%09",
-            "/%7f",
-            "/\u{7f}",
-            "/a b",
-            " /a",
-            "/a ",
-            "/..%00/admin",
-            "/..%09/admin",
-            "/%1f",
-            // Broken and foreign escapes.
-            "/%",
-            "/a%",
-            "/%2",
-            "/%g0",
-            "/%0g",
-            "/%%32e",
-            "/%u002e",
-            "/%u2216",
-            "/a%2",
-            "/%-1",
-            "/%+1",
-            "/% 1",
-            // Overlong UTF-8: dots and slashes in disguise.
-            "/%c0%ae%c0%ae/admin",
-            "/%C0%AF",
-            "/%c1%9c",
-            "/%e0%80%ae",
-            "/%e0%80%af/x",
-            "/%f0%80%80%ae",
-            "/a%c0%2e%c0%80",
-        ] {
+        for raw in REFUSED {
             assert_eq!(Deciding::of(raw.as_bytes()), Err(Malformed::Path), "{raw:?}");
         }
         for raw in [&b"/\xc0\xae"[..], b"/\xc0\xaf", b"/%c0\xae", b"/\xe0\x80\xaf"] {
@@ -427,7 +429,7 @@ mod tests {
     fn deciding_twice_changes_nothing_and_the_short_way_agrees_with_the_long_one() {
         let mut random = fastrand::Rng::with_seed(2);
         let mut accepted = 0;
-        for _ in 0..200_000 {
+        for _ in 0..60_000 {
             let raw = random_path(&mut random);
             let found = Deciding::of(&raw);
             assert_eq!(found, normalise(&raw), "{raw:?}");
@@ -438,7 +440,7 @@ mod tests {
             assert!(!text.split('/').any(|segment| matches!(segment, "." | "..")), "{raw:?} {text}");
             assert_eq!(Deciding::of(text.as_bytes()).as_ref().map(Deciding::as_str), Ok(text), "{raw:?}");
         }
-        assert!(accepted > 10_000, "{accepted}");
+        assert!(accepted > 5_000, "{accepted}");
     }
 
     #[test]

@@ -117,10 +117,19 @@ impl Fields {
         self.push_stored(raw_name, value);
     }
 
-    /// Stores `front` and, right behind it, a copy of what lies at `back`.
-    pub fn store_joined(&mut self, front: &[u8], back: Span) -> Span {
+    /// Adds a field whose value `write` appends to the bytes it is given. It changes nothing of what is there already.
+    pub fn add_written(&mut self, name: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
+        let raw_name = self.store(name);
         let start = self.arena.len();
-        self.arena.extend_from_slice(front);
+        write(&mut self.arena);
+        let value = Span::between(start, self.arena.len());
+        self.push_stored(raw_name, value);
+    }
+
+    /// Stores the parts of `front` and, right behind them, a copy of what lies at `back`.
+    pub fn store_joined(&mut self, front: &[&[u8]], back: Span) -> Span {
+        let start = self.arena.len();
+        front.iter().for_each(|part| self.arena.extend_from_slice(part));
         self.arena.extend_from_within(back.range());
         Span::between(start, self.arena.len())
     }

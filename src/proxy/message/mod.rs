@@ -95,13 +95,19 @@ impl Request {
         self.authority = span;
     }
 
+    /// Adds a field whose value is the authority.
+    pub fn add_authority(&mut self, raw_name: &[u8]) {
+        let raw_name = self.fields.store(raw_name);
+        self.fields.push_stored(raw_name, self.authority);
+    }
+
     /// Replaces the target.
     pub fn rewrite_target(&mut self, target: &[u8]) {
         self.target = self.fields.store(target);
     }
 
-    /// Replaces the first `cut` bytes of the target (all of it, where it is shorter) by `front`, as a rewrite does.
-    pub fn replace_target_front(&mut self, cut: usize, front: &[u8]) {
+    /// Replaces the first `cut` bytes of the target (all of it, where it is shorter) by the parts of `front`, as a rewrite does.
+    pub fn replace_target_front(&mut self, cut: usize, front: &[&[u8]]) {
         let cut = (cut as u32).min(self.target.len);
         let rest = Span { start: self.target.start + cut, len: self.target.len - cut };
         self.target = self.fields.store_joined(front, rest);

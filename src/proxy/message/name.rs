@@ -69,6 +69,15 @@ impl Name {
         }
         Self::Other
     }
+
+    /// Which known name `raw` is to a reader that takes underscores for dashes, as CGI and its heirs do.
+    pub fn of_twin(raw: &[u8]) -> Self {
+        let mut dashed = [0; LONGEST];
+        let Some(dashed) = dashed.get_mut(..raw.len()) else { return Self::Other };
+        dashed.copy_from_slice(raw);
+        dashed.iter_mut().filter(|byte| **byte == b'_').for_each(|byte| *byte = b'-');
+        Self::of(dashed)
+    }
 }
 
 const LONGEST: usize = 25;
@@ -100,6 +109,16 @@ mod tests {
         for (name, text) in KNOWN {
             assert_eq!(Name::of(text), *name);
             assert_eq!(Name::of(&text.to_ascii_uppercase()), *name);
+        }
+    }
+
+    #[test]
+    fn underscores_are_dashes_to_some() {
+        for text in ["x_forwarded_for", "X-Forwarded_For", "x-forwarded-for", "X_FORWARDED-FOR"] {
+            assert_eq!(Name::of_twin(text.as_bytes()), Name::XForwardedFor);
+        }
+        for text in ["", "x_forwarded_fo", "_", "a_name_that_is_longer_than_any_of_those_known"] {
+            assert_eq!(Name::of_twin(text.as_bytes()), Name::Other);
         }
     }
 

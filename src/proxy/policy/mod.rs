@@ -1,1 +1,11 @@
 //! What may refuse or change a request on its way: redirect, fixed response, rewrite, HSTS.
+
+mod hsts;
+mod redirect;
+mod respond;
+mod rewrite;
+
+pub use hsts::Hsts;
+pub use redirect::{Redirect, to_https};
+pub use respond::Respond;
+pub use rewrite::Rewrite;

@@ -34,7 +34,7 @@ use query::Queries;
 pub struct Facts<'a> {
     /// The index of the listener that the request came in on.
     pub listener: u16,
-    /// The checked host ([`Host::name`](crate::proxy::http::Host::name)); empty where there is none.
+    /// The checked host, without port; empty where there is none.
     pub host: &'a str,
     /// The deciding path.
     pub path: &'a str,

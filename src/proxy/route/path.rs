@@ -87,9 +87,9 @@ impl Paths {
         matching.map(|(_, route)| *route).find_map(&fits).or_else(|| first(&self.any))
     }
 
-    /// The node of the longest prefix of `path` that is in the tree: one short look-up a segment.
+    /// The node of the longest prefix of `path` that is in the tree: one short look-up a segment. `*` has none.
     fn deepest(&self, path: &str) -> Option<&Node> {
-        let mut node = self.prefixes.first()?;
+        let mut node = self.prefixes.first().filter(|_| path.starts_with('/'))?;
         for segment in segments(path) {
             let Some(child) = node.children.get(segment).and_then(|child| self.prefixes.get(*child as usize)) else {
                 break;
