@@ -44,11 +44,6 @@ impl Tasks {
     }
 }
 
-/// Starts a task that no drain waits for, such as a loop that ends with its worker.
-pub fn start_local(task: impl Future<Output = ()> + 'static) {
-    tokio::task::spawn_local(task);
-}
-
 struct Counted(Rc<Running>);
 
 impl Drop for Counted {

@@ -1,6 +1,8 @@
 //! The data plane. Folders in order of travel: listen, tls, http, route, policy, balance, upstream.
 
+pub mod accept;
 pub mod balance;
+pub mod exchange;
 pub mod fault;
 pub mod http;
 pub mod io;
@@ -8,6 +10,8 @@ pub mod listen;
 pub mod message;
 pub mod policy;
 pub mod route;
+pub mod serve;
 pub mod snapshot;
 pub mod tls;
 pub mod upstream;
+pub mod worker;

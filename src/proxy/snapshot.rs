@@ -11,10 +11,7 @@ use crate::proxy::balance::Pool;
 use crate::proxy::http::h1::head::HeadLimits;
 use crate::proxy::listen::limit::Gauge;
 use crate::proxy::listen::{Bind, Timeouts};
-use crate::proxy::policy::hsts::Hsts;
-use crate::proxy::policy::redirect::Redirect;
-use crate::proxy::policy::respond::Respond;
-use crate::proxy::policy::rewrite::Rewrite;
+use crate::proxy::policy::{Hsts, Redirect, Respond, Rewrite};
 use crate::proxy::route::{self, EncodedSlash};
 use crate::proxy::tls::Frontend;
 
@@ -128,4 +125,3 @@ impl Live {
         self.generation.store(generation, Ordering::Release);
     }
 }
-

@@ -33,7 +33,8 @@ impl Pool {
             .backends
             .iter()
             .map(|backend| {
-                let known = previous.and_then(|pool| pool.endpoints.iter().find(|endpoint| endpoint.url == *backend.url));
+                let known =
+                    previous.and_then(|pool| pool.endpoints.iter().find(|endpoint| endpoint.url == *backend.url));
                 let fresh = || Arc::new(Endpoint::new(backend.url.value.clone(), registry.label(&backend.url.text)));
                 known.map_or_else(fresh, Arc::clone)
             })
@@ -80,7 +81,10 @@ mod tests {
 
     fn settings(ports: &[u16]) -> Settings {
         let backend = |port: &u16| BackendSettings {
-            url: At::new(BackendUrl { text: format!("http://h:{port}"), host: "h".into(), port: *port }, Place::default()),
+            url: At::new(
+                BackendUrl { text: format!("http://h:{port}"), host: "h".into(), port: *port },
+                Place::default(),
+            ),
             weight: 1,
         };
         Settings {

@@ -7,19 +7,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The sequence and where it stands.
 #[derive(Debug, Default)]
-pub struct RoundRobin {
+pub(super) struct RoundRobin {
     sequence: Vec<u32>,
     cursor: AtomicUsize,
 }
 
 impl RoundRobin {
     /// Over endpoints of these weights. A weight of 0 is never picked.
-    pub fn new(weights: &[u16]) -> Self {
+    pub(super) fn new(weights: &[u16]) -> Self {
         Self { sequence: smooth(weights), cursor: AtomicUsize::new(0) }
     }
 
     /// The next index; none where every weight is 0.
-    pub fn next(&self) -> Option<usize> {
+    pub(super) fn next(&self) -> Option<usize> {
         if self.sequence.is_empty() {
             return None;
         }
@@ -28,7 +28,7 @@ impl RoundRobin {
     }
 
     /// How many picks a full cycle has.
-    pub fn cycle(&self) -> usize {
+    pub(super) fn cycle(&self) -> usize {
         self.sequence.len()
     }
 }
@@ -40,8 +40,12 @@ fn smooth(weights: &[u16]) -> Vec<u32> {
     let parts: Vec<u64> = weights.iter().map(|weight| u64::from(weight / common)).collect();
     // Deadlines are compared as whole numbers: 2^40 cycles a weight is exact enough that 256 picks never tie by rounding.
     let due = |part: u64, pick: u64| ((2 * pick + 1) << 40) / part;
-    let mut heap: BinaryHeap<Reverse<(u64, usize, u64)>> =
-        parts.iter().enumerate().filter(|(_, part)| **part > 0).map(|(index, part)| Reverse((due(*part, 0), index, 0))).collect();
+    let mut heap: BinaryHeap<Reverse<(u64, usize, u64)>> = parts
+        .iter()
+        .enumerate()
+        .filter(|(_, part)| **part > 0)
+        .map(|(index, part)| Reverse((due(*part, 0), index, 0)))
+        .collect();
     let mut sequence = Vec::with_capacity(parts.iter().sum::<u64>() as usize);
     while let Some(Reverse((_, index, pick))) = heap.pop() {
         sequence.push(index as u32);

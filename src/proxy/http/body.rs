@@ -71,6 +71,9 @@ pub trait Downstream {
     /// Sends what is held. Ready when nothing is left here.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>>;
 
+    /// Makes this the last exchange of a connection that carries one at a time.
+    fn close_after(&mut self);
+
     /// The response that was started cannot be completed: the client must be able to tell.
     fn abort(&mut self);
 }

@@ -1,5 +1,6 @@
 //! Bytes to messages and back: the HTTP/1.1 codec of both sides, HTTP/2 downstream, hosts and paths.
 
+pub mod answer;
 pub mod body;
 pub mod forwarded;
 pub mod h1;

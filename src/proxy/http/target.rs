@@ -60,7 +60,9 @@ mod tests {
 
     #[test]
     fn every_form_becomes_path_and_host() {
-        for (target, path) in [("/a?b", "/a?b"), ("http://h:1/a?b", "/a?b"), ("HTTPS://H:1", "/"), ("http://h:1?b", "/?b")] {
+        for (target, path) in
+            [("/a?b", "/a?b"), ("http://h:1/a?b", "/a?b"), ("HTTPS://H:1", "/"), ("http://h:1?b", "/?b")]
+        {
             assert_eq!(settled("GET", target, &["h:1"]), Ok((path.into(), "h:1".into())), "{target}");
         }
         assert_eq!(settled("OPTIONS", "*", &["h"]), Ok(("*".into(), "h".into())));

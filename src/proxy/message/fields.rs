@@ -160,6 +160,11 @@ impl Fields {
         self.list.iter().filter(move |field| field.name == name).map(|field| self.bytes(field.value))
     }
 
+    /// Where every value of a known name lies, in order.
+    pub fn all_spans(&self, name: Name) -> impl Iterator<Item = Span> {
+        self.list.iter().filter(move |field| field.name == name).map(|field| field.value)
+    }
+
     /// The first value of a known name.
     pub fn first(&self, name: Name) -> Option<&[u8]> {
         self.all(name).next()

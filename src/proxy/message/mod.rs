@@ -63,6 +63,11 @@ impl Request {
         self.fields.bytes(self.target)
     }
 
+    /// Where the target lies, so that it can still be told once a rewrite has replaced it.
+    pub fn target_span(&self) -> Span {
+        self.target
+    }
+
     /// The raw path: the target up to the first `?`.
     pub fn path(&self) -> &[u8] {
         let target = self.target();

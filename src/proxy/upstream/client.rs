@@ -101,8 +101,4 @@ impl Client {
     pub fn close_all(&self) {
         self.idle.borrow_mut().clear();
     }
-
-    pub(super) fn buffers(&self) -> &Rc<Buffers> {
-        &self.buffers
-    }
 }

@@ -26,7 +26,15 @@ pub(super) struct Clocks<'a> {
 impl<'a> Clocks<'a> {
     pub(super) fn new(alarm: &'a Alarm, total: Moment) -> Self {
         let never = Moment::NEVER;
-        Self { alarm, body: never, write: never, gone: never, backend: never, total, backend_fault: Fault::ResponseTimeout }
+        Self {
+            alarm,
+            body: never,
+            write: never,
+            gone: never,
+            backend: never,
+            total,
+            backend_fault: Fault::ResponseTimeout,
+        }
     }
 
     pub(super) fn after(&self, limit: Option<Duration>) -> Moment {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use super::Client;
 use super::clocks::Clocks;
 use super::connection::Connection;
 use super::sending::Sending;
-use super::Client;
 use crate::base::alarm::{Alarm, Moment};
-use crate::base::period::Period;
+use crate::base::metrics;
 use crate::proxy::balance::{Active, Endpoint, Pool};
 use crate::proxy::fault::{Fault, Side};
 use crate::proxy::http::body::{Downstream, Gone, Length};
@@ -17,7 +17,7 @@ use crate::proxy::http::h1::framing::{self, Framing};
 use crate::proxy::http::h1::head::{self, HeadError, HeadLimits};
 use crate::proxy::http::h1::stream::Unsent;
 use crate::proxy::http::h1::write;
-use crate::proxy::message::{Name, Request, Response};
+use crate::proxy::message::{Request, Response};
 
 /// What a backend's answer may have for a head.
 const ANSWER: HeadLimits = HeadLimits { uri: 256, fields_size: 64 << 10, fields: 256 };
@@ -32,11 +32,11 @@ const HALF_CLOSED: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
     /// To open a connection.
-    pub connect: Period,
-    /// From the end of the request to the head of the answer.
-    pub response: Period,
+    pub connect: Option<Duration>,
+    /// From the end of the request, or the last piece of it that the backend took, to the head of the answer.
+    pub response: Option<Duration>,
     /// Between two pieces of the answer's body.
-    pub idle: Period,
+    pub idle: Option<Duration>,
 }
 
 /// One request to be forwarded, as the backend is to get it.
@@ -59,6 +59,8 @@ pub struct Call<'a> {
     pub alarm: &'a Alarm,
     /// The worker's connections.
     pub client: &'a Client,
+    /// The worker's counters.
+    pub metrics: &'a metrics::Worker,
 }
 
 /// What the log and the counters want to know of an exchange's way upstream.
@@ -108,7 +110,12 @@ struct Failed {
 ///
 /// A request of which the backend has seen nothing is tried again whatever its method; GET, HEAD and OPTIONS without a body
 /// also after the connection broke. Nothing else ever is.
-pub async fn forward<D: Downstream>(client: &mut D, call: &Call<'_>, response: &mut Response, trip: &mut Trip) -> Result<Begun, Fault> {
+pub async fn forward<D: Downstream>(
+    client: &mut D,
+    call: &Call<'_>,
+    response: &mut Response,
+    trip: &mut Trip,
+) -> Result<Begun, Fault> {
     let replayable = is_replayable(call.request, client.request_length());
     let mut attempt = Attempt { call, replayable, fresh: false, sending: Sending::default(), unsent: None };
     let mut tried = Vec::new();
@@ -159,7 +166,12 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    async fn run<D: Downstream>(&mut self, client: &mut D, active: Active, response: &mut Response) -> Result<Begun, Failed> {
+    async fn run<D: Downstream>(
+        &mut self,
+        client: &mut D,
+        active: Active,
+        response: &mut Response,
+    ) -> Result<Begun, Failed> {
         let (mut connection, pooled) = self.connect(&active.endpoint).await?;
         let sent_before = connection.stream.channel.sent();
         match self.unsent.take() {
@@ -187,7 +199,7 @@ impl Attempt<'_> {
         if let Some(connection) = pooled {
             return Ok((connection, true));
         }
-        let due = self.call.alarm.alarms().after(self.call.timeouts.connect.limit()).min(self.call.total);
+        let due = self.call.alarm.alarms().after(self.call.timeouts.connect).min(self.call.total);
         let opened = self.call.client.open(endpoint, self.call.alarm, due).await;
         opened.map(|connection| (connection, false)).map_err(|fault| Failed { fault, unseen: true, stale: false })
     }
@@ -202,14 +214,20 @@ impl Attempt<'_> {
         });
     }
 
-    async fn await_answer<D: Downstream>(&mut self, client: &mut D, connection: &mut Connection, response: &mut Response) -> Result<Framing, Fault> {
+    async fn await_answer<D: Downstream>(
+        &mut self,
+        client: &mut D,
+        connection: &mut Connection,
+        response: &mut Response,
+    ) -> Result<Framing, Fault> {
         let call = self.call;
         let mut clocks = Clocks::new(call.alarm, call.total);
         let mut searched = 0;
         let mut interim = 0;
         let mut listening = true;
         std::future::poll_fn(|cx| {
-            if let Poll::Ready(Err(fault)) = self.sending.poll(cx, call, (client, &mut connection.stream), &mut clocks) {
+            if let Poll::Ready(Err(fault)) = self.sending.poll(cx, call, (client, &mut connection.stream), &mut clocks)
+            {
                 return Poll::Ready(Err(fault));
             }
             while let Poll::Ready(end) = poll_head_end(cx, connection, &mut searched)? {
@@ -246,7 +264,11 @@ impl Attempt<'_> {
 }
 
 /// The length of the next whole head in the input.
-fn poll_head_end(cx: &mut Context<'_>, connection: &mut Connection, searched: &mut usize) -> Result<Poll<usize>, Fault> {
+fn poll_head_end(
+    cx: &mut Context<'_>,
+    connection: &mut Connection,
+    searched: &mut usize,
+) -> Result<Poll<usize>, Fault> {
     loop {
         let input = connection.stream.channel.input();
         let found = head::find_end(input, searched).map_err(fault_of)?;

@@ -2,13 +2,13 @@
 //!
 //! `client` keeps each worker's connections, `forward` tries until a response begins, `relay` moves the bytes both ways.
 
-mod clocks;
 mod client;
+mod clocks;
 mod connection;
 mod forward;
 mod relay;
 mod sending;
 
 pub use client::Client;
-pub use forward::{Begun, Call, Trip, forward};
+pub use forward::{Begun, Call, Timeouts, Trip, forward};
 pub use relay::relay;

@@ -58,7 +58,7 @@ impl Receiving {
         loop {
             let gathered = self.gather(cx, client, connection)?;
             if gathered || clocks.backend == clocks.after(None) {
-                clocks.backend = clocks.after(call.timeouts.idle.limit());
+                clocks.backend = clocks.after(call.timeouts.idle);
             }
             let waiting = client.unwritten();
             match client.poll_flush(cx) {
@@ -85,7 +85,12 @@ impl Receiving {
     }
 
     /// Reads what the backend has sent. Whether there was anything.
-    fn gather<D: Downstream>(&mut self, cx: &mut Context<'_>, client: &mut D, connection: &mut Connection) -> Result<bool, Fault> {
+    fn gather<D: Downstream>(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut D,
+        connection: &mut Connection,
+    ) -> Result<bool, Fault> {
         let mut gathered = false;
         while !self.ended && client.unwritten() < GATHER {
             match connection.stream.poll_body(cx, client.room(), GATHER) {
@@ -106,4 +111,3 @@ impl Receiving {
         Ok(gathered)
     }
 }
-

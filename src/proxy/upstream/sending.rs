@@ -52,7 +52,7 @@ impl Sending {
                 Poll::Ready(Ok(())) => {}
                 Poll::Pending => {
                     if backend.channel.unwritten() < waiting || clocks.backend == clocks.after(None) {
-                        clocks.backend = clocks.after(call.timeouts.response.limit());
+                        clocks.backend = clocks.after(call.timeouts.response);
                     }
                     // The backend's turn.
                     clocks.body = clocks.after(None);
@@ -61,7 +61,7 @@ impl Sending {
             }
         }
         if clocks.backend == clocks.after(None) {
-            clocks.backend = clocks.after(call.timeouts.response.limit());
+            clocks.backend = clocks.after(call.timeouts.response);
         }
         clocks.body = clocks.after(None);
         Poll::Ready(Ok(()))

@@ -58,7 +58,12 @@ impl Channel {
     }
 
     /// Reads up to `limit` bytes past the (empty) input, straight into `into`. 0 is the end of the stream.
-    pub fn poll_read_into(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>, limit: usize) -> Poll<io::Result<usize>> {
+    pub fn poll_read_into(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &mut Vec<u8>,
+        limit: usize,
+    ) -> Poll<io::Result<usize>> {
         debug_assert!(self.input().is_empty(), "input comes first");
         into.reserve(limit.min(GATHER / 2).max(BUFFER / 2));
         self.io.poll_read(cx, into, limit)

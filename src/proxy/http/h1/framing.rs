@@ -99,7 +99,9 @@ mod tests {
         for value in ["", "+3", "-3", "3 3", "3,3", "0x3", "18446744073709551616", "3\t", "٣"] {
             assert_eq!(request(&[("Content-Length", value)]), refused, "{value:?}");
         }
-        for value in ["", "identity", "gzip, chunked", "chunked, chunked", "chunked,", "xchunked", "chunked;q=1", "\x0bchunked"] {
+        for value in
+            ["", "identity", "gzip, chunked", "chunked, chunked", "chunked,", "xchunked", "chunked;q=1", "\x0bchunked"]
+        {
             assert_eq!(request(&[("Transfer-Encoding", value)]), refused, "{value:?}");
         }
         assert_eq!(request(&[("Content-Length", "3"), ("Content-Length", "3")]), refused);

@@ -141,7 +141,12 @@ impl Placement<'_> {
     }
 }
 
-fn store_fields(fields: &mut Fields, place: &Placement<'_>, parsed: &[Header<'_>], limit: usize) -> Result<(), HeadError> {
+fn store_fields(
+    fields: &mut Fields,
+    place: &Placement<'_>,
+    parsed: &[Header<'_>],
+    limit: usize,
+) -> Result<(), HeadError> {
     let mut size = 0;
     for header in parsed {
         size += header.name.len() + header.value.len();
@@ -177,7 +182,12 @@ mod tests {
 
     #[test]
     fn every_line_must_end_in_crlf() {
-        for head in ["GET / HTTP/1.1\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\n", "\nGET"] {
+        for head in [
+            "GET / HTTP/1.1\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\n\n",
+            "\nGET",
+        ] {
             assert_eq!(find_end(head.as_bytes(), &mut 0), Err(HeadError::Syntax), "{head:?}");
         }
     }
@@ -224,6 +234,9 @@ mod tests {
         let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(6));
         assert_eq!(parse(&many).err(), Some(HeadError::TooLarge));
         assert_eq!(outgrown("x".repeat(165).as_bytes(), LIMITS), Err(HeadError::UriTooLong));
-        assert_eq!(outgrown(format!("GET / HTTP/1.1\r\n{}", "x".repeat(240)).as_bytes(), LIMITS), Err(HeadError::TooLarge));
+        assert_eq!(
+            outgrown(format!("GET / HTTP/1.1\r\n{}", "x".repeat(240)).as_bytes(), LIMITS),
+            Err(HeadError::TooLarge)
+        );
     }
 }

@@ -13,6 +13,7 @@ use super::write;
 use crate::base::alarm::Alarm;
 use crate::proxy::fault::{Fault, Malformed};
 use crate::proxy::http::body::{Downstream, Gone, Length, Progress};
+use crate::proxy::http::target;
 use crate::proxy::message::{Fields, Name, Request, Response, Version};
 
 /// How much of an unread request body is read and dropped to keep a connection.
@@ -113,7 +114,9 @@ impl Server {
                         (begun, due) = (true, alarms.after(Some(rules.headers)));
                     }
                     let found = head::find_end(input, &mut searched);
-                    match found.and_then(|end| head::outgrown(&input[..searched.min(input.len())], rules.limits).map(|()| end)) {
+                    match found
+                        .and_then(|end| head::outgrown(&input[..searched.min(input.len())], rules.limits).map(|()| end))
+                    {
                         Ok(Some(end)) => return Poll::Ready(Ok(Some(end))),
                         Ok(None) => {}
                         Err(error) => return Poll::Ready(Err(fault_of(error))),
@@ -143,7 +146,8 @@ impl Server {
     }
 
     /// Decides framing, persistence and expectations.
-    fn understand(&mut self, request: &Request) -> Result<(), Fault> {
+    fn understand(&mut self, request: &mut Request) -> Result<(), Fault> {
+        target::settle(request)?;
         let says = |token: &[u8]| request.fields.all(Name::Connection).any(|value| has_token(value, token));
         let framing = framing::of_request(request)?;
         self.request = Facts {
@@ -158,11 +162,6 @@ impl Server {
         };
         self.stream.expect_body(framing);
         Ok(())
-    }
-
-    /// Makes the next response the last one on this connection.
-    pub fn close_after(&mut self) {
-        self.keeps = false;
     }
 
     /// After a response: reads what is left of the request within bounds. Whether the connection can carry another request.
@@ -250,7 +249,10 @@ impl Downstream for Server {
             self.request.expects_continue = false;
             self.stream.channel.output().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
-        if !self.started && self.stream.channel.unwritten() > 0 && matches!(self.stream.channel.poll_flush(cx), Poll::Ready(Err(_))) {
+        if !self.started
+            && self.stream.channel.unwritten() > 0
+            && matches!(self.stream.channel.poll_flush(cx), Poll::Ready(Err(_)))
+        {
             return Poll::Ready(Err(Fault::ClientGone));
         }
         self.stream.poll_body(cx, into, limit).map_err(|error| match error {
@@ -321,6 +323,10 @@ impl Downstream for Server {
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         self.stream.channel.poll_flush(cx).map_err(|_| Fault::ClientGone)
+    }
+
+    fn close_after(&mut self) {
+        self.keeps = false;
     }
 
     fn abort(&mut self) {

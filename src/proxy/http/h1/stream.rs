@@ -101,7 +101,12 @@ impl Stream {
     }
 
     /// Appends the next piece of the body to `into`, at most `limit` bytes.
-    pub fn poll_body(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>, limit: usize) -> Poll<Result<Progress, BodyError>> {
+    pub fn poll_body(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &mut Vec<u8>,
+        limit: usize,
+    ) -> Poll<Result<Progress, BodyError>> {
         loop {
             let left = match &mut self.reading {
                 Reading::Done => return Poll::Ready(Ok(Progress::End)),

@@ -71,7 +71,9 @@ pub fn last_chunk(output: &mut Vec<u8>, trailers: Option<&Fields>) {
 pub fn may_trail(name: Name, raw: &[u8]) -> bool {
     match name {
         Name::Other | Name::RetryAfter | Name::Date | Name::Server | Name::ProxyStatus => {
-            !raw.starts_with(b":") && !raw.eq_ignore_ascii_case(b"authorization") && !raw.eq_ignore_ascii_case(b"content-encoding")
+            !raw.starts_with(b":")
+                && !raw.eq_ignore_ascii_case(b"authorization")
+                && !raw.eq_ignore_ascii_case(b"content-encoding")
         }
         _ => false,
     }

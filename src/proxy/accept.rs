@@ -1,0 +1,137 @@
+//! Accepting connections, and giving them to the worker that has room.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+
+use crate::base::alarm::TICK;
+use crate::proxy::serve;
+use crate::proxy::worker::{Command, Port, Worker};
+
+/// The sockets that a worker accepts on.
+#[derive(Default)]
+pub struct Acceptors(HashMap<(Arc<str>, SocketAddr), Rc<Notify>>);
+
+impl Acceptors {
+    /// Accepts on `socket` until it is closed.
+    pub fn open(&mut self, worker: &Rc<Worker>, listener: &Arc<str>, address: SocketAddr, socket: StdListener) {
+        let socket = match TcpListener::from_std(socket) {
+            Ok(socket) => socket,
+            Err(error) => {
+                tracing::error!(listener = %listener, %address, %error, "cannot accept on this socket; restart the gateway");
+                return;
+            }
+        };
+        let stop = Rc::new(Notify::new());
+        self.0.insert((Arc::clone(listener), address), Rc::clone(&stop));
+        let (worker, port) = (Rc::clone(worker), worker.port(listener));
+        worker
+            .tasks
+            .clone()
+            .start(accept_all(worker, port, socket, stop), |said| tracing::error!(said, "panicked while accepting"));
+    }
+
+    /// Stops accepting on one address.
+    pub fn close(&mut self, listener: &Arc<str>, address: SocketAddr) {
+        if let Some(stop) = self.0.remove(&(Arc::clone(listener), address)) {
+            stop.notify_one();
+        }
+    }
+
+    /// Stops accepting.
+    pub fn close_all(&mut self) {
+        for (_, stop) in self.0.drain() {
+            stop.notify_one();
+        }
+    }
+}
+
+async fn accept_all(worker: Rc<Worker>, port: Rc<Port>, socket: TcpListener, stop: Rc<Notify>) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = stop.notified() => break,
+            accepted = socket.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => place(&worker, &port, stream, peer),
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                // Out of descriptors or memory: what is open goes on, and what waits in the kernel's queue is for later.
+                tracing::error!(listener = %port.listener, %error, "cannot accept; raise the limit of open files");
+                let alarm = worker.alarms.alarm();
+                alarm.wait(worker.alarms.after(Some(TICK))).await;
+            }
+        }
+    }
+    // Closing resets what the kernel has accepted for this socket, so that is served first.
+    while let Some(Ok((stream, peer))) = socket.accept().now_or_never() {
+        place(&worker, &port, stream, peer);
+    }
+}
+
+/// Errors that `accept` reports for a connection that failed before it was accepted.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+/// Serves a connection here, or hands it to a worker that is clearly less loaded: the kernel spreads them blindly.
+fn place(worker: &Rc<Worker>, port: &Rc<Port>, stream: TcpStream, peer: SocketAddr) {
+    let Some(other) = worker.less_loaded() else { return start(worker, port, stream, peer, true) };
+    let Ok(socket) = stream.into_std() else { return };
+    other.load.add();
+    let listener = Arc::clone(&port.listener);
+    if let Err(refused) = other.mailbox.send(Command::Adopt { listener, socket, peer }) {
+        other.load.subtract();
+        if let Command::Adopt { socket, .. } = refused.0
+            && let Ok(stream) = TcpStream::from_std(socket)
+        {
+            start(worker, port, stream, peer, true);
+        }
+    }
+}
+
+/// Serves a connection that another worker accepted; it is in this one's load already.
+pub fn adopt(worker: &Rc<Worker>, listener: &Arc<str>, socket: StdStream, peer: SocketAddr) {
+    match TcpStream::from_std(socket) {
+        Ok(stream) => start(worker, &worker.port(listener), stream, peer, false),
+        Err(_) => worker.load().subtract(),
+    }
+}
+
+fn start(worker: &Rc<Worker>, port: &Rc<Port>, stream: TcpStream, peer: SocketAddr, counted: bool) {
+    if counted {
+        worker.load().add();
+    }
+    let (here, port) = (Rc::clone(worker), Rc::clone(port));
+    let panicked = Rc::clone(worker);
+    let serving = async move {
+        let _loaded = Loaded(Rc::clone(&here));
+        serve::connection(&here, &port, stream, peer).await;
+    };
+    worker.tasks.start(serving, move |said| {
+        panicked.metrics.panicked();
+        tracing::error!(said, "panicked; this is a bug, and it has cost one connection");
+    });
+}
+
+/// A connection in its worker's load.
+struct Loaded(Rc<Worker>);
+
+impl Drop for Loaded {
+    fn drop(&mut self) {
+        self.0.load().subtract();
+    }
+}

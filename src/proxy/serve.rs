@@ -1,0 +1,202 @@
+//! THE SPINE, first half: from an accepted socket to requests. [`exchange`](super::exchange) is the second.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+
+use tokio::net::TcpStream;
+
+use crate::base::alarm::Alarm;
+use crate::base::metrics::Handshake;
+use crate::proxy::exchange;
+use crate::proxy::fault::Fault;
+use crate::proxy::http::body::Downstream;
+use crate::proxy::http::h1::channel::Channel;
+use crate::proxy::http::h1::server::{Next, Rules, Server};
+use crate::proxy::io::Io;
+use crate::proxy::listen::limit::Full;
+use crate::proxy::message::{Request, Response};
+use crate::proxy::snapshot::Listener;
+use crate::proxy::tls::{self, HandshakeError};
+use crate::proxy::worker::{Port, Worker};
+
+/// How much memory of a message a connection keeps between requests.
+const KEPT_HEAD: (usize, usize) = (4 << 10, 64);
+
+/// A client's connection, once it is known who calls and how.
+pub struct Connection {
+    /// The worker it lives on.
+    pub worker: Rc<Worker>,
+    /// The listener as this worker serves it.
+    pub port: Rc<Port>,
+    /// The other end.
+    pub peer: IpAddr,
+    /// What the handshake agreed on; none without TLS.
+    pub tls: Option<tls::Facts>,
+    listener: RefCell<Arc<Listener>>,
+}
+
+impl Connection {
+    /// The listener as the current snapshot has it; as the last one had it, where it is gone.
+    pub fn listener(&self) -> Arc<Listener> {
+        let snapshot = self.worker.current();
+        let mut listener = self.listener.borrow_mut();
+        if let Some(current) = snapshot.listener(&self.port.listener) {
+            *listener = Arc::clone(current);
+        }
+        Arc::clone(&listener)
+    }
+}
+
+/// Why a connection ended before there was HTTP on it.
+#[derive(Debug, thiserror::Error)]
+enum Hangup {
+    #[error("the listener has as many connections as max_connections allows")]
+    TooMany,
+    #[error("the client has as many connections as max_connections_per_ip allows")]
+    TooManyOfPeer,
+    #[error("the listener is gone")]
+    NoListener,
+    #[error("the handshake took too long")]
+    Slow,
+    #[error(transparent)]
+    Handshake(#[from] HandshakeError),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Hangup {
+    /// The label of `tls_handshake_failures_total`, where it was one.
+    fn handshake_cause(&self) -> Option<&'static str> {
+        match self {
+            Self::Slow => Some("timeout"),
+            Self::Handshake(error) => Some(error.cause()),
+            Self::TooMany | Self::TooManyOfPeer | Self::NoListener | Self::Io(_) => None,
+        }
+    }
+
+    /// The label of `refused_total`, where it was refused.
+    fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::TooMany => Some("max_connections"),
+            Self::TooManyOfPeer => Some("max_connections_per_ip"),
+            Self::NoListener | Self::Slow | Self::Handshake(_) | Self::Io(_) => None,
+        }
+    }
+}
+
+/// Serves one accepted connection to its end.
+pub async fn connection(worker: &Rc<Worker>, port: &Rc<Port>, socket: TcpStream, peer: SocketAddr) {
+    if let Err(hangup) = serve(worker, port, socket, peer.ip().to_canonical()).await {
+        if let Some(cause) = hangup.handshake_cause() {
+            worker.metrics.handshake_failed(cause);
+        }
+        if let Some(reason) = hangup.reason() {
+            worker.metrics.refused(reason, crate::base::metrics::Label::NONE);
+        }
+        tracing::debug!(listener = %port.listener, client = %peer.ip(), reason = %hangup, "hung up");
+    }
+}
+
+async fn serve(worker: &Rc<Worker>, port: &Rc<Port>, socket: TcpStream, peer: IpAddr) -> Result<(), Hangup> {
+    let snapshot = worker.current();
+    let listener = Arc::clone(snapshot.listener(&port.listener).ok_or(Hangup::NoListener)?);
+    drop(snapshot);
+    let admitted = listener.gauge.admit(peer, listener.max_connections, listener.max_connections_per_ip);
+    let _permit = admitted.map_err(|full| match full {
+        Full::Listener => Hangup::TooMany,
+        Full::Peer => Hangup::TooManyOfPeer,
+    })?;
+    let _open = Open::begin(worker, &listener);
+    let alarm = worker.alarms.alarm();
+    let (io, tls) = identify(worker, &listener, socket, &alarm).await?;
+    let connection =
+        Connection { worker: Rc::clone(worker), port: Rc::clone(port), peer, tls, listener: RefCell::new(listener) };
+    http1(&connection, io, &alarm).await;
+    Ok(())
+}
+
+/// Learns who the server is to be: the handshake, where there is TLS, under one deadline from accept.
+async fn identify(
+    worker: &Worker,
+    listener: &Listener,
+    socket: TcpStream,
+    alarm: &Alarm,
+) -> Result<(Io, Option<tls::Facts>), Hangup> {
+    socket.set_nodelay(true)?;
+    let Some(frontend) = &listener.tls else { return Ok((Io::Plain(socket), None)) };
+    let local = socket.local_addr()?.ip();
+    let due = worker.alarms.after(Some(listener.timeouts.handshake.0));
+    let mut accepting = std::pin::pin!(tls::accept(socket, frontend, local));
+    let accepted = std::future::poll_fn(|cx| match accepting.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(done.map_err(Hangup::from)),
+        Poll::Pending => alarm.poll(cx, due).map(|()| Err(Hangup::Slow)),
+    });
+    let tls::Accepted { stream, facts } = accepted.await?;
+    worker.metrics.handshake(Handshake {
+        version: facts.version,
+        cipher: facts.cipher,
+        group: facts.group,
+        resumed: facts.resumed,
+    });
+    Ok((Io::Tls(Box::new(stream)), Some(facts)))
+}
+
+/// Serves HTTP/1.1 requests one after the other.
+async fn http1(connection: &Connection, io: Io, alarm: &Alarm) {
+    let worker = &connection.worker;
+    let mut server = Server::new(Channel::new(io, Rc::clone(&worker.buffers)));
+    let (mut request, mut response) = (Request::default(), Response::default());
+    loop {
+        let listener = connection.listener();
+        let rules = Rules {
+            limits: listener.limits,
+            headers: listener.timeouts.headers.0,
+            keep_alive: listener.timeouts.keep_alive.0,
+            alarm,
+            draining: &connection.port.draining,
+        };
+        request.clear();
+        let arrived = match server.next_request(&mut request, &rules).await {
+            Next::Request => Ok(()),
+            Next::Refused(fault) => Err(fault),
+            Next::Closed => return,
+        };
+        if connection.port.draining.get() {
+            server.close_after();
+        }
+        let messages = exchange::Messages { request: &mut request, response: &mut response };
+        exchange::exchange(connection, &listener, &mut server, messages, (alarm, arrived)).await;
+        if closes(arrived) || !server.settle(alarm).await {
+            return server.close(alarm).await;
+        }
+        request.fields.shrink(KEPT_HEAD.0, KEPT_HEAD.1);
+        response.fields.shrink(KEPT_HEAD.0, KEPT_HEAD.1);
+    }
+}
+
+fn closes(arrived: Result<(), Fault>) -> bool {
+    arrived.is_err()
+}
+
+/// An open connection in the counters.
+struct Open<'a> {
+    worker: &'a Worker,
+    listener: crate::base::metrics::Label,
+}
+
+impl<'a> Open<'a> {
+    fn begin(worker: &'a Worker, listener: &Listener) -> Self {
+        worker.metrics.connection_opened(listener.label);
+        Self { worker, listener: listener.label }
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.worker.metrics.connection_closed(self.listener);
+    }
+}

@@ -1,0 +1,263 @@
+//! One worker: a thread with its own runtime, connections, upstream pools, clock, buffers and counters.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::time::MissedTickBehavior;
+
+use crate::base::alarm::{Alarms, TICK};
+use crate::base::buffers::Buffers;
+use crate::base::log::{Log, access};
+use crate::base::metrics::{self, Registry};
+use crate::base::task::Tasks;
+use crate::proxy::accept::Acceptors;
+use crate::proxy::http::forwarded::RequestIds;
+use crate::proxy::snapshot::{Live, Snapshot};
+use crate::proxy::upstream::Client;
+
+/// How many ticks lie between two looks at the unused upstream connections.
+const TICKS_PER_SWEEP: u32 = 10;
+
+/// What all workers and the control plane share.
+pub struct Shared {
+    /// Where the current snapshot is found.
+    pub live: Live,
+    /// Counters.
+    pub registry: Registry,
+    /// Logs.
+    pub log: Log,
+    /// One place per worker.
+    pub places: Vec<Place>,
+}
+
+/// What the others see of a worker.
+pub struct Place {
+    /// Its connections and exchanges, to compare.
+    pub load: Load,
+    /// Where commands for it go.
+    pub mailbox: UnboundedSender<Command>,
+}
+
+/// A worker's open connections and exchanges under way. Alone on its cache line: every exchange writes it.
+#[derive(Default)]
+#[repr(align(128))]
+pub struct Load(AtomicUsize);
+
+impl Load {
+    /// The number.
+    pub fn current(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// One more.
+    pub fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One less.
+    pub fn subtract(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What a worker is told.
+pub enum Command {
+    /// To accept on a socket for a listener.
+    Listen {
+        /// The listener's name.
+        listener: Arc<str>,
+        /// The address as configured, which may have port 0.
+        address: SocketAddr,
+        /// The worker's own socket for it.
+        socket: StdListener,
+    },
+    /// To stop accepting there. What the kernel has accepted already is still served. `drain` ends the listener's connections
+    /// at their next chance.
+    Close {
+        /// The listener's name.
+        listener: Arc<str>,
+        /// The address as configured.
+        address: SocketAddr,
+        /// Whether the listener itself is gone.
+        drain: bool,
+    },
+    /// To serve a connection that another worker accepted and has less room for.
+    Adopt {
+        /// The listener's name.
+        listener: Arc<str>,
+        /// The connection.
+        socket: StdStream,
+        /// Its other end.
+        peer: SocketAddr,
+    },
+    /// To finish what is under way, to cut what is left after so long, and to end.
+    Drain(Duration),
+}
+
+/// The worker's own, for everything that runs on it.
+pub struct Worker {
+    /// Which one it is, from 0.
+    pub index: usize,
+    /// What all share.
+    pub shared: Arc<Shared>,
+    /// Its coarse clock.
+    pub alarms: Rc<Alarms>,
+    /// Its buffers.
+    pub buffers: Rc<Buffers>,
+    /// Its connections to backends.
+    pub upstream: Client,
+    /// Its counters.
+    pub metrics: metrics::Worker,
+    /// Its end of the access log.
+    pub access: access::Writer,
+    /// Its request ids.
+    pub ids: RefCell<RequestIds>,
+    /// Its connections' tasks.
+    pub tasks: Tasks,
+    /// Whether it is to end.
+    pub draining: Cell<bool>,
+    current: RefCell<Rc<Arc<Snapshot>>>,
+    ports: RefCell<HashMap<Arc<str>, Rc<Port>>>,
+}
+
+/// A listener as this worker serves it.
+pub struct Port {
+    /// The listener's name.
+    pub listener: Arc<str>,
+    /// Whether its connections are to end at their next chance.
+    pub draining: Cell<bool>,
+}
+
+impl Worker {
+    fn new(index: usize, shared: Arc<Shared>) -> Rc<Self> {
+        let alarms = Alarms::start();
+        let buffers = Rc::new(Buffers::default());
+        Rc::new(Self {
+            index,
+            alarms: Rc::clone(&alarms),
+            buffers: Rc::clone(&buffers),
+            upstream: Client::new(alarms, buffers),
+            metrics: shared.registry.worker(),
+            access: shared.log.access_writer(),
+            ids: RefCell::new(RequestIds::new(fastrand::Rng::new())),
+            tasks: Tasks::default(),
+            draining: Cell::new(false),
+            current: RefCell::new(Rc::new(shared.live.load())),
+            ports: RefCell::default(),
+            shared,
+        })
+    }
+
+    /// The current snapshot. Costs one plain load where it has not changed.
+    pub fn current(&self) -> Rc<Arc<Snapshot>> {
+        let mut current = self.current.borrow_mut();
+        if current.generation != self.shared.live.generation() {
+            *current = Rc::new(self.shared.live.load());
+        }
+        Rc::clone(&current)
+    }
+
+    /// This worker's load.
+    pub fn load(&self) -> &Load {
+        &self.shared.places[self.index].load
+    }
+
+    /// The worker that is clearly less loaded than this one, where there is one.
+    pub fn less_loaded(&self) -> Option<&Place> {
+        let (_, place) =
+            self.shared.places.iter().map(|place| (place.load.current(), place)).min_by_key(|(load, _)| *load)?;
+        (place.load.current() + 1 < self.load().current()).then_some(place)
+    }
+
+    /// The listener of that name as this worker serves it.
+    pub fn port(&self, listener: &Arc<str>) -> Rc<Port> {
+        let fresh = || Rc::new(Port { listener: Arc::clone(listener), draining: Cell::new(self.draining.get()) });
+        Rc::clone(self.ports.borrow_mut().entry(Arc::clone(listener)).or_insert_with(fresh))
+    }
+
+    fn close_port(&self, listener: &Arc<str>) {
+        if let Some(port) = self.ports.borrow_mut().remove(listener) {
+            port.draining.set(true);
+        }
+        self.alarms.wake_all();
+    }
+
+    fn begin_drain(&self) {
+        self.draining.set(true);
+        for port in self.ports.borrow().values() {
+            port.draining.set(true);
+        }
+        self.alarms.wake_all();
+    }
+}
+
+/// Runs worker `index` on this thread until it is told to drain.
+///
+/// # Errors
+/// Where the system gives no runtime.
+pub fn run(index: usize, shared: Arc<Shared>, mailbox: UnboundedReceiver<Command>) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, work(Worker::new(index, shared), mailbox));
+    Ok(())
+}
+
+async fn work(worker: Rc<Worker>, mut mailbox: UnboundedReceiver<Command>) {
+    let mut acceptors = Acceptors::default();
+    let mut ticker = tokio::time::interval(TICK);
+    ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks: u32 = 0;
+    let limit = loop {
+        tokio::select! {
+            _ = ticker.tick() => {
+                ticks = ticks.wrapping_add(1);
+                tick(&worker, ticks);
+            }
+            command = mailbox.recv() => match command {
+                Some(Command::Listen { listener, address, socket }) => acceptors.open(&worker, &listener, address, socket),
+                Some(Command::Close { listener, address, drain }) => {
+                    acceptors.close(&listener, address);
+                    if drain {
+                        worker.close_port(&listener);
+                    }
+                }
+                Some(Command::Adopt { listener, socket, peer }) => crate::proxy::accept::adopt(&worker, &listener, socket, peer),
+                Some(Command::Drain(limit)) => break limit,
+                None => break Duration::ZERO,
+            }
+        }
+    };
+    acceptors.close_all();
+    worker.begin_drain();
+    finish(&worker, ticker, limit).await;
+    worker.upstream.close_all();
+    worker.access.flush();
+}
+
+fn tick(worker: &Worker, ticks: u32) {
+    worker.alarms.tick();
+    worker.access.flush();
+    if ticks.is_multiple_of(TICKS_PER_SWEEP) {
+        worker.upstream.sweep();
+    }
+}
+
+/// Waits for the connections to end, up to `limit`.
+async fn finish(worker: &Worker, mut ticker: tokio::time::Interval, limit: Duration) {
+    let cut = tokio::time::sleep(limit);
+    tokio::pin!(cut);
+    loop {
+        tokio::select! {
+            () = worker.tasks.none_left() => return,
+            () = &mut cut => return tracing::warn!(worker = worker.index, connections = worker.tasks.count(), "cut what was left after the drain"),
+            _ = ticker.tick() => tick(worker, 1),
+        }
+    }
+}
