@@ -47,15 +47,24 @@ fn host_pattern(text: &str) -> HostPattern {
 
 fn path_pattern(text: &str) -> PathPattern {
     match (text.strip_suffix("/*"), text.strip_prefix('~')) {
-        (_, Some(regex)) => PathPattern::Regex(regex.into(), whole::path(regex).unwrap()),
+        (_, Some(regex)) => PathPattern::Regex(regex.into(), regex::Regex::new(&whole(regex)).unwrap()),
         (Some(prefix), _) => PathPattern::Prefix(prefix.into()),
         _ => PathPattern::Exact(text.into()),
     }
 }
 
+/// As the config's reader compiles them: for the whole text.
+fn whole(regex: &str) -> String {
+    format!(r"\A(?:{regex})\z")
+}
+
+pub(super) fn value_regex(regex: &str) -> ValuePattern {
+    ValuePattern::Regex(regex.into(), regex::bytes::Regex::new(&whole(regex)).unwrap())
+}
+
 fn value_pattern(text: &str) -> ValuePattern {
     match text.strip_prefix('~') {
-        Some(regex) => ValuePattern::Regex(regex.into(), whole::value(regex).unwrap()),
+        Some(regex) => value_regex(regex),
         None if text == "*" => ValuePattern::Present,
         None => ValuePattern::Exact(text.into()),
     }
