@@ -81,7 +81,9 @@ pub fn apply(request: &mut Request, forwarding: &Forwarding, ids: &mut RequestId
     }
     if !says_once(&request.fields, Name::XForwardedHost, |value| Host::parse(value).is_ok()) {
         request.fields.remove(b"x-forwarded-host");
-        request.add_authority(b"x-forwarded-host");
+        if !request.authority().is_empty() {
+            request.add_authority(b"x-forwarded-host");
+        }
     }
     if !says_once(&request.fields, Name::XRequestId, is_request_id) {
         request.fields.set(b"x-request-id", &ids.next_id());
@@ -335,6 +337,14 @@ mod tests {
     fn everything_else_is_left_alone() {
         let list = [("accept", "*/*"), ("cookie", "a=b"), ("my_field", "1"), ("proxy-x", "1"), ("x-forwarded", "1")];
         assert_eq!(others("192.0.2.1", &list), list.map(|(name, _)| name));
+    }
+
+    #[test]
+    fn without_a_host_there_is_none_to_tell() {
+        let mut request = Request::default();
+        let client = Client::resolve("192.0.2.1".parse().unwrap(), &request.fields, &[]);
+        apply(&mut request, &Forwarding { client, tls: false }, &mut RequestIds::new(fastrand::Rng::with_seed(6)));
+        assert_eq!(request.fields.all(Name::XForwardedHost).count(), 0);
     }
 
     #[test]

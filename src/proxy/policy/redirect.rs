@@ -5,7 +5,7 @@ use crate::proxy::message::{Request, Response};
 /// A route's `redirect`.
 #[derive(Clone, Debug)]
 pub struct Redirect {
-    to: String,
+    to: Vec<u8>,
     keeps_target: bool,
     status: u16,
 }
@@ -15,18 +15,20 @@ impl Redirect {
     pub fn new(to: &str, status: u16) -> Self {
         let authority = to.find("://").map_or(0, |colon| colon + 3);
         let keeps_target = !to[authority..].contains(['/', '?', '#']);
-        Self { to: to.to_owned(), keeps_target, status }
+        let mut escaped = Vec::with_capacity(to.len());
+        push_escaped(&mut escaped, to.as_bytes());
+        Self { to: escaped, keeps_target, status }
     }
 
     /// Makes `response` the redirect of `request`. It has no body.
     pub fn answer(&self, request: &Request, response: &mut Response) {
         let target = if self.keeps_target { request.target() } else { b"" };
-        locate(response, self.status, &[self.to.as_bytes()], target);
+        locate(response, self.status, &[&self.to], target);
     }
 }
 
 /// Makes `response` a 308 to the same target over HTTPS. `host` is the request's checked host, without port and
-/// brackets; `port` the public HTTPS port, left out of the URL where it is 443.
+/// brackets and never empty; `port` the public HTTPS port, left out of the URL where it is 443.
 pub fn to_https(request: &Request, host: &str, port: u16, response: &mut Response) {
     let (open, close) = if host.contains(':') { ("[", "]") } else { ("", "") };
     let mut digits = [b':', 0, 0, 0, 0, 0];
@@ -60,7 +62,12 @@ fn push_target(location: &mut Vec<u8>, target: &[u8]) {
         location.push(b'/');
     }
     // `*`, the target of an OPTIONS request to the server as a whole, is no path.
-    for &byte in if target == b"*" { &[] } else { target } {
+    push_escaped(location, if target == b"*" { b"" } else { target });
+}
+
+/// Appends text with every octet that no URL has percent-encoded, line ends among them.
+fn push_escaped(location: &mut Vec<u8>, text: &[u8]) {
+    for &byte in text {
         if byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}') {
             location.push(byte);
         } else {
@@ -100,6 +107,7 @@ mod tests {
             ("https://www.example.com", "/caf\u{e9}", "https://www.example.com/caf%C3%A9"),
             ("https://www.example.com", "@evil.example/", "https://www.example.com/@evil.example/"),
             ("https://www.example.com", ".evil.example", "https://www.example.com/.evil.example"),
+            ("https://www.example.com/caf\u{e9}\r\nX: 1", "/", "https://www.example.com/caf%C3%A9%0D%0AX:%201"),
             ("https://www.example.com", "*", "https://www.example.com/"),
             ("https://www.example.com", "", "https://www.example.com"),
         ] {

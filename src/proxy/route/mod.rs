@@ -11,7 +11,6 @@ mod method;
 mod path;
 mod query;
 mod settings;
-pub mod whole;
 
 use std::cmp::Reverse;
 

@@ -74,7 +74,7 @@ fn contiguous(value: &[u8]) -> Cow<'_, [u8]> {
 mod tests {
     use super::*;
     use crate::base::place::At;
-    use crate::proxy::route::whole;
+    use crate::proxy::route::tests::value_regex;
 
     fn holds(pattern: ValuePattern, query: Option<&str>) -> bool {
         let name = At { value: "a b".to_owned(), ..At::default() };
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_regular_expression_sees_the_whole_decoded_value() {
-        let regex = || ValuePattern::Regex("[0-9 ]+".into(), whole::value("[0-9 ]+").unwrap());
+        let regex = || value_regex("[0-9 ]+");
         assert!(holds(regex(), Some("a+b=1%202+3")) && holds(regex(), Some("a+b=123")));
         assert!(!holds(regex(), Some("a+b=1x")) && !holds(regex(), Some("a+b=")));
     }
