@@ -17,7 +17,8 @@ use super::directory::Identity;
 use super::failure::HandshakeError;
 use super::frontend::{Choice, Frontend, Hosts};
 use super::names;
-use super::settings::{CipherSuite, MinVersion};
+use super::policy;
+use super::settings::MinVersion;
 
 /// A connection after its handshake.
 #[derive(Debug)]
@@ -72,7 +73,7 @@ impl Facts {
             server_name,
             identity: choice.0,
             version: negotiated.label(),
-            cipher: session.negotiated_cipher_suite().map_or("other", |suite| CipherSuite(suite.suite()).name()),
+            cipher: session.negotiated_cipher_suite().map_or("other", |suite| policy::suite_name(suite.suite())),
             group: session
                 .negotiated_key_exchange_group()
                 .map_or("none", |group| group.name().as_str().unwrap_or("other")),

@@ -169,10 +169,8 @@ fn alternative_names(x509: &X509Certificate<'_>, file: &Path, warnings: &mut Vec
     };
     for name in &extension.value.general_names {
         match name {
-            GeneralName::DNSName(name) => {
-                if !names.add_dns(name) {
-                    warnings.push(Warning::OddName { file: file.display().to_string(), name: (*name).to_owned() });
-                }
+            GeneralName::DNSName(name) if !names.add_dns(name) => {
+                warnings.push(Warning::OddName { file: file.display().to_string(), name: (*name).to_owned() });
             }
             GeneralName::IPAddress(octets) => {
                 if let Ok(octets) = <[u8; 4]>::try_from(*octets) {
@@ -210,4 +208,115 @@ fn moment(seconds: i64) -> SystemTime {
 fn day(moment: SystemTime) -> String {
     let moment = time::OffsetDateTime::from(moment);
     format!("{} {:02}:{:02} UTC", moment.date(), moment.hour(), moment.minute())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::super::testing::{Ca, now};
+    use super::*;
+
+    /// Writes the texts to `a.crt` and `a.key` of a directory of its own and loads them.
+    fn load(cert: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<Pair, PairError> {
+        let directory = tempfile::tempdir().unwrap();
+        let (cert_path, key_path) = (directory.path().join("a.crt"), directory.path().join("a.key"));
+        fs::write(&cert_path, cert).unwrap();
+        fs::write(&key_path, key).unwrap();
+        fs::set_permissions(&key_path, fs::Permissions::from_mode(0o600)).unwrap();
+        Pair::load(&cert_path, &key_path, now())
+    }
+
+    fn told(result: Result<Pair, PairError>) -> String {
+        result.expect_err("a pair that is refused").to_string()
+    }
+
+    #[test]
+    fn a_pair_knows_itself() {
+        let ca = Ca::new();
+        let (cert, key) = ca.pem(&["a.example", "*.b.example", "192.0.2.1", "2001:db8::1"], |params| {
+            params.serial_number = Some(vec![0x12, 0xab].into());
+            params.not_after = rcgen::date_time_ymd(2030, 1, 1);
+        });
+        let pair = load(&cert, &key).unwrap();
+        assert_eq!(pair.names.to_string(), "a.example, *.b.example, 192.0.2.1, 2001:db8::1");
+        assert_eq!((pair.serial.as_str(), day(pair.not_after).as_str()), ("12:ab", "2030-01-01 00:00 UTC"));
+        assert!(pair.issuer.starts_with("CN="), "{}", pair.issuer);
+        assert_eq!(pair.warnings, []);
+        assert_eq!(pair.digest, load(&cert, &key).unwrap().digest);
+        assert_ne!(pair.digest, load(format!("{cert}\n"), &key).unwrap().digest);
+        assert!(!format!("{pair:?}").contains("PRIVATE"));
+    }
+
+    #[test]
+    fn one_file_may_hold_both() {
+        let (cert, key) = Ca::new().pem(&["a.example"], |_| {});
+        let both = format!("some text\n{key}{cert}");
+        assert!(load(&both, &both).is_ok());
+    }
+
+    #[test]
+    fn every_defect_names_its_file_and_says_what_to_do() {
+        let ca = Ca::new();
+        let (cert, key) = ca.pem(&["a.example"], |_| {});
+        let (_, stranger) = ca.pem(&["a.example"], |_| {});
+        let (expired, old_key) = ca.pem(&["a.example"], |params| params.not_after = rcgen::date_time_ymd(2026, 12, 31));
+        let (early, early_key) = ca.pem(&["a.example"], |params| params.not_before = rcgen::date_time_ymd(2028, 1, 1));
+        let (nameless, nameless_key) = ca.pem(&[], |_| {});
+        let garbage = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let no_key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+        let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+        let huge = "x".repeat((1 << 20) + 1);
+        for (result, file, advice) in [
+            (load("", &key), "a.crt", "the file is empty"),
+            (load(" \n", &key), "a.crt", "the file is empty"),
+            (load(&cert, ""), "a.key", "the file is empty"),
+            (load(&huge, &key), "a.crt", "larger than 1 MiB"),
+            (load("hello", &key), "a.crt", "no PEM certificate in it; it has to start with"),
+            (load([0x30, 0x82, 1, 2], &key), "a.crt", "looks like DER"),
+            (load(&cert, "hello"), "a.key", "no PEM private key in it; it has to hold"),
+            (load(&cert, &cert), "a.key", "no PEM private key"),
+            (load(&key, &key), "a.crt", "no PEM certificate"),
+            (load(&key, &cert), "a.crt", "exchange the values of `cert` and `key`"),
+            (load(&cert[..cert.len() / 2], &key), "a.crt", "half written"),
+            (load(&cert, &key[..key.len() / 2]), "a.key", "half written"),
+            (load(cert.replacen("MI", "\u{e9}!", 1), &key), "a.crt", "broken PEM"),
+            (load(garbage, &key), "a.crt", "cannot be used"),
+            (load(&cert, no_key), "a.key", "cannot be used"),
+            (load(&cert, encrypted), "a.key", "is encrypted; decrypt it with"),
+            (load(&cert, &stranger), "a.key", "does not belong to the first certificate"),
+            (load(&expired, &old_key), "a.crt", "expired since 2026-12-31 00:00 UTC; renew"),
+            (load(&early, &early_key), "a.crt", "not valid before 2028-01-01 00:00 UTC; check the clock"),
+            (load(&nameless, &nameless_key), "a.crt", "names no host"),
+        ] {
+            let told = told(result);
+            assert!(told.contains(file) && told.contains(advice), "{told}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_apart() {
+        let directory = tempfile::tempdir().unwrap();
+        let missing = directory.path().join("none.crt");
+        assert!(told(Pair::load(&missing, &missing, now())).contains("none.crt: no such file"));
+        assert!(told(Pair::load(directory.path(), &missing, now())).contains("not a file"));
+        let denied = PairError::from_io(std::io::ErrorKind::PermissionDenied.into(), &missing);
+        assert!(denied.to_string().contains("permission denied; let the user"));
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_is_a_warning() {
+        let (cert, key) = Ca::new().pem(&["a.example"], |_| {});
+        let directory = tempfile::tempdir().unwrap();
+        let (cert_path, key_path) = (directory.path().join("a.crt"), directory.path().join("a.key"));
+        fs::write(&cert_path, cert).unwrap();
+        fs::write(&key_path, key).unwrap();
+        for (mode, warned) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true)] {
+            fs::set_permissions(&key_path, fs::Permissions::from_mode(mode)).unwrap();
+            let pair = Pair::load(&cert_path, &key_path, now()).unwrap();
+            assert_eq!(pair.warnings.len(), usize::from(warned), "{mode:o}");
+            assert!(!warned || pair.warnings[0].to_string().contains("chmod 600"));
+        }
+    }
 }

@@ -55,7 +55,7 @@ impl Directory {
         let fallback = default_certificate
             .and_then(named)
             .or_else(|| identities.iter().find(|identity| identity.default))
-            .or(if identities.len() == 1 { identities.first() } else { None })
+            .or_else(|| identities.first().filter(|_| identities.len() == 1))
             .cloned();
         Self { by_name, by_address, fallback, identities }
     }

@@ -27,3 +27,8 @@ pub use pair_error::{PairError, Part};
 pub use policy::PolicyError;
 pub use settings::{CertificateSettings, CipherSuite, HostSettings, MinVersion, Settings};
 pub use slot::{CertSlot, Refusal, Swap};
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

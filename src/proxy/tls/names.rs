@@ -43,12 +43,12 @@ impl Names {
             return self.covers_address(address);
         }
         let host = without_dot(host);
-        let same = |name: &Box<str>| name.eq_ignore_ascii_case(host);
-        let below = |parent: &str| self.wildcards.iter().any(|name| name.eq_ignore_ascii_case(parent));
+        let exact = || self.exact().any(|name| name.eq_ignore_ascii_case(host));
+        let below = |parent: &str| self.wildcards().any(|name| name.eq_ignore_ascii_case(parent));
         match host.split_once('.') {
             Some(("*", parent)) => below(parent),
-            Some((label, parent)) => self.exact.iter().any(same) || (!label.is_empty() && below(parent)),
-            None => self.exact.iter().any(same),
+            Some((label, parent)) => exact() || (!label.is_empty() && below(parent)),
+            None => exact(),
         }
     }
 

@@ -7,49 +7,22 @@ use rustls::crypto::aws_lc_rs;
 use rustls::crypto::aws_lc_rs::cipher_suite as suite;
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::server::{NoServerSessionStorage, ProducesTickets, ResolvesServerCertUsingSni};
-use rustls::{ServerConfig, SupportedCipherSuite, SupportedProtocolVersion, version};
+use rustls::{CipherSuite, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion, version};
 
-use super::settings::{CipherSuite, MinVersion, Settings};
-
-/// A suite, its IANA name and the other spelling in use: OpenSSL's for TLS 1.2, rustls's for 1.3.
-type Suite = (SupportedCipherSuite, &'static str, &'static str);
+use super::settings::{MinVersion, Settings};
 
 /// All suites there are, in our order: AES-128 first, because it is as safe in practice and cheaper. None without
 /// forward secrecy, none without authenticated encryption.
-static SUITES: [Suite; 9] = [
-    (suite::TLS13_AES_128_GCM_SHA256, "TLS_AES_128_GCM_SHA256", "TLS13_AES_128_GCM_SHA256"),
-    (suite::TLS13_AES_256_GCM_SHA384, "TLS_AES_256_GCM_SHA384", "TLS13_AES_256_GCM_SHA384"),
-    (suite::TLS13_CHACHA20_POLY1305_SHA256, "TLS_CHACHA20_POLY1305_SHA256", "TLS13_CHACHA20_POLY1305_SHA256"),
-    (
-        suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-        "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
-        "ECDHE-ECDSA-AES128-GCM-SHA256",
-    ),
-    (
-        suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-        "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
-        "ECDHE-RSA-AES128-GCM-SHA256",
-    ),
-    (
-        suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-        "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
-        "ECDHE-ECDSA-AES256-GCM-SHA384",
-    ),
-    (
-        suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-        "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
-        "ECDHE-RSA-AES256-GCM-SHA384",
-    ),
-    (
-        suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-        "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
-        "ECDHE-ECDSA-CHACHA20-POLY1305",
-    ),
-    (
-        suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-        "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
-        "ECDHE-RSA-CHACHA20-POLY1305",
-    ),
+static SUITES: [SupportedCipherSuite; 9] = [
+    suite::TLS13_AES_128_GCM_SHA256,
+    suite::TLS13_AES_256_GCM_SHA384,
+    suite::TLS13_CHACHA20_POLY1305_SHA256,
+    suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+    suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+    suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 ];
 
 /// Our order of key exchange groups: the hybrid with ML-KEM first, then by cost.
@@ -103,34 +76,23 @@ impl MinVersion {
     }
 }
 
-impl CipherSuite {
-    /// The suite of that name: IANA's, OpenSSL's or rustls's, any case.
-    pub fn named(name: &str) -> Option<Self> {
-        SUITES
-            .iter()
-            .find(|(_, iana, other)| iana.eq_ignore_ascii_case(name) || other.eq_ignore_ascii_case(name))
-            .map(|(suite, ..)| Self(suite.suite()))
-    }
-
-    /// The IANA names of all suites, in the default order.
-    pub fn names() -> impl Iterator<Item = &'static str> {
-        SUITES.iter().map(|(_, iana, _)| *iana)
-    }
-
-    /// Its IANA name: one of [`CipherSuite::names`], or `other`.
-    pub fn name(self) -> &'static str {
-        SUITES.iter().find(|(suite, ..)| suite.suite() == self.0).map_or("other", |(_, iana, _)| iana)
+/// The suite's IANA name, which rustls spells otherwise for TLS 1.3.
+pub(super) fn suite_name(suite: CipherSuite) -> &'static str {
+    match suite {
+        CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
+        CipherSuite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => "TLS_CHACHA20_POLY1305_SHA256",
+        other => other.as_str().unwrap_or("other"),
     }
 }
 
 /// Holds the listener's suites against the versions it offers; empty means all, in our order.
 pub(super) fn provider(settings: &Settings) -> Result<Arc<CryptoProvider>, PolicyError> {
     let cipher_suites: Vec<_> = if settings.cipher_suites.is_empty() {
-        SUITES.iter().map(|(suite, ..)| *suite).collect()
+        SUITES.to_vec()
     } else {
-        let known =
-            |wanted: CipherSuite| SUITES.iter().map(|(suite, ..)| *suite).find(|suite| suite.suite() == wanted.0);
-        settings.cipher_suites.iter().filter_map(|wanted| known(wanted.value)).collect()
+        let known = |wanted: CipherSuite| SUITES.iter().find(|suite| suite.suite() == wanted).copied();
+        settings.cipher_suites.iter().filter_map(|wanted| known(wanted.0)).collect()
     };
     for (version, offered) in [(MinVersion::Tls12, &version::TLS12), (MinVersion::Tls13, &version::TLS13)] {
         let served = cipher_suites.iter().any(|suite| *suite.version() == *offered);
@@ -163,4 +125,46 @@ pub(super) fn template(
     config.send_tls13_tickets = 1;
     config.cert_compression_cache = Arc::new(CompressionCache::Disabled);
     Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::settings;
+    use super::super::testing::at;
+    use super::*;
+
+    #[test]
+    fn every_suite_of_rustls_has_its_place_and_name() {
+        assert_eq!(SUITES.len(), aws_lc_rs::ALL_CIPHER_SUITES.len());
+        for suite in aws_lc_rs::ALL_CIPHER_SUITES {
+            assert!(SUITES.contains(suite));
+            let name = suite_name(suite.suite());
+            assert!(
+                name.starts_with("TLS_AES_") || name.starts_with("TLS_CHACHA20_") || name.starts_with("TLS_ECDHE_")
+            );
+        }
+    }
+
+    #[test]
+    fn every_offered_version_needs_a_suite() {
+        let settings = |min_version, suites: &[CipherSuite]| {
+            let cipher_suites = suites.iter().map(|suite| at(settings::CipherSuite(*suite))).collect();
+            Settings { min_version, cipher_suites, default_certificate: None }
+        };
+        let new = CipherSuite::TLS13_AES_128_GCM_SHA256;
+        let old = CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256;
+        for (minimum, suites, missing) in [
+            (MinVersion::Tls12, &[][..], None),
+            (MinVersion::Tls12, &[new, old], None),
+            (MinVersion::Tls13, &[new], None),
+            (MinVersion::Tls12, &[new], Some(MinVersion::Tls12)),
+            (MinVersion::Tls12, &[old], Some(MinVersion::Tls13)),
+            (MinVersion::Tls13, &[old], Some(MinVersion::Tls13)),
+        ] {
+            let error = provider(&settings(minimum, suites)).err();
+            assert_eq!(error, missing.map(|version| PolicyError::NoSuite { version }), "{minimum:?} {suites:?}");
+        }
+        let told = provider(&settings(MinVersion::Tls12, &[new])).unwrap_err().to_string();
+        assert!(told.contains("TLS 1.2") && told.contains("min_version = \"1.3\""), "{told}");
+    }
 }

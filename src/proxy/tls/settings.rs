@@ -10,7 +10,7 @@ use crate::base::place::At;
 pub struct Settings {
     /// The lowest version offered. Default 1.2.
     pub min_version: MinVersion,
-    /// The suites offered, in order of preference; empty means rustls's choice: all of TLS 1.3 and the AEAD ECDHE suites of 1.2.
+    /// The suites offered, in order of preference; empty means all of TLS 1.3 and the AEAD ECDHE suites of 1.2, AES-128 first.
     pub cipher_suites: Vec<At<CipherSuite>>,
     /// The name of the certificate for clients that send no SNI.
     pub default_certificate: Option<At<String>>,

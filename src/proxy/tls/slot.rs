@@ -40,7 +40,7 @@ pub enum Refusal {
     },
     /// It was issued earlier and ends earlier than the current one.
     #[error(
-        "the new certificate is older than the one in use; put the newer files in place, or reload the config to use it all the same"
+        "the new certificate is older than the one in use; put the newer files in place; to go back on purpose, restart with the older ones"
     )]
     Older,
 }
@@ -105,5 +105,45 @@ impl CertSlot {
         for follower in followers {
             follower.swapped();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Ca, frontend};
+    use super::*;
+
+    #[test]
+    fn a_pair_that_would_be_a_step_back_is_refused() {
+        let ca = Ca::new();
+        let dated = |names: &[&str], from: i32, to: i32| {
+            let (cert, key) = ca.pem(names, |params| {
+                params.not_before = rcgen::date_time_ymd(from, 1, 1);
+                params.not_after = rcgen::date_time_ymd(to, 1, 1);
+            });
+            let (cert, key) = (("a.crt".as_ref(), cert.as_bytes()), ("a.key".as_ref(), key.as_bytes()));
+            Arc::new(Pair::parse(cert, key, super::super::testing::now()).unwrap())
+        };
+        let first = dated(&["a.example", "b.example"], 2020, 2030);
+        let slot = CertSlot::new("main", Arc::clone(&first));
+        let required = ["a.example", "b.example", "elsewhere.example"];
+        assert_eq!(slot.replace(Arc::clone(&first), required), Ok(Swap::Unchanged));
+        let refused = slot.replace(dated(&["a.example"], 2021, 2031), required).unwrap_err();
+        assert_eq!(refused, Refusal::LosesNames { names: vec!["b.example".to_owned()] });
+        assert!(refused.to_string().contains("b.example"));
+        assert_eq!(slot.replace(dated(&["a.example", "b.example"], 2019, 2029), required), Err(Refusal::Older));
+        assert!(Arc::ptr_eq(&slot.current(), &first));
+        // Shorter, but issued later; and a name less that no route needs.
+        assert_eq!(slot.replace(dated(&["a.example"], 2021, 2029), ["a.example"]), Ok(Swap::Replaced));
+        assert_eq!(slot.current().names.to_string(), "a.example");
+    }
+
+    #[test]
+    fn frontends_that_are_gone_are_forgotten() {
+        let ca = Ca::new();
+        let slot = ca.slot("main", &["a.example"]);
+        drop(frontend(&[&slot]));
+        let _kept = frontend(&[&slot]);
+        assert_eq!(slot.followers.lock().unwrap().len(), 1);
     }
 }
