@@ -1,0 +1,10 @@
+//! The gateway seen from outside: the real binary, real clients, real and scripted backends. One file per theme.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot set itself up has failed")]
+
+mod demo;
+mod first_light;
+mod observing;
+mod refusals;
+mod reload;
+mod startup;
+mod support;

@@ -1,0 +1,118 @@
+//! A client that sends exactly the bytes it is told to, over TCP or TLS.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use super::PATIENCE;
+use super::answer::{Answer, Reader};
+use super::authority::Authority;
+
+/// One connection.
+pub(crate) struct Client {
+    stream: Box<dyn Stream>,
+    reader: Reader,
+    certificate: Option<CertificateDer<'static>>,
+}
+
+trait Stream: Read + Write + Send {}
+impl<T: Read + Write + Send> Stream for T {}
+
+impl Client {
+    /// Connects without TLS.
+    pub(crate) fn tcp(address: SocketAddr) -> Self {
+        Self { stream: Box::new(connect(address)), reader: Reader::default(), certificate: None }
+    }
+
+    /// Connects with TLS and finishes the handshake; HTTP/1.1 by ALPN.
+    pub(crate) fn tls(address: SocketAddr, authority: &Authority, name: &str) -> Self {
+        Self::try_tls(address, authority, name).unwrap_or_else(|error| panic!("no handshake as {name}: {error}"))
+    }
+
+    /// Connects with TLS; an error is the handshake's.
+    pub(crate) fn try_tls(address: SocketAddr, authority: &Authority, name: &str) -> io::Result<Self> {
+        let mut roots = RootCertStore::empty();
+        roots.add(authority.der()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let mut connection = ClientConnection::new(Arc::new(config), name).unwrap();
+        let mut socket = connect(address);
+        while connection.is_handshaking() {
+            connection.complete_io(&mut socket)?;
+        }
+        let certificate = connection.peer_certificates().map(|chain| chain[0].clone().into_owned());
+        Ok(Self { stream: Box::new(StreamOwned::new(connection, socket)), reader: Reader::default(), certificate })
+    }
+
+    /// The certificate that the gateway showed.
+    pub(crate) fn certificate(&self) -> CertificateDer<'static> {
+        self.certificate.clone().expect("a TLS connection")
+    }
+
+    /// Sends these bytes. A connection that the gateway has closed already is no error: what it answered counts.
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
+        match self.stream.write_all(bytes.as_ref()).and_then(|()| self.stream.flush()) {
+            Err(error) if !closed(&error) => panic!("cannot send: {error}"),
+            _ => self,
+        }
+    }
+
+    /// The next answer.
+    pub(crate) fn answer(&mut self) -> Answer {
+        self.next_answer(false).expect("an answer, not the end of the connection")
+    }
+
+    /// The next answer to a HEAD request.
+    pub(crate) fn answer_to_head(&mut self) -> Answer {
+        self.next_answer(true).expect("an answer, not the end of the connection")
+    }
+
+    /// The next answer, or nothing where the connection ends first.
+    pub(crate) fn next_answer(&mut self, bodyless: bool) -> Option<Answer> {
+        match self.reader.answer(&mut *self.stream, bodyless) {
+            Ok(answer) => answer,
+            Err(error) if closed(&error) => None,
+            Err(error) => panic!("no answer: {error}"),
+        }
+    }
+
+    /// Sends a request and reads its answer.
+    pub(crate) fn ask(&mut self, request: impl AsRef<[u8]>) -> Answer {
+        self.send(request).answer()
+    }
+
+    /// Everything until the gateway closes.
+    pub(crate) fn read_to_end(&mut self) -> Vec<u8> {
+        match self.reader.remaining(&mut *self.stream) {
+            Ok(bytes) => bytes,
+            Err(error) if closed(&error) => Vec::new(),
+            Err(error) => panic!("the connection was not closed: {error}"),
+        }
+    }
+
+    /// Waits for the gateway to close without another byte.
+    pub(crate) fn expect_closed(&mut self) {
+        let rest = self.read_to_end();
+        assert!(rest.is_empty(), "more before the end: {:?}", String::from_utf8_lossy(&rest));
+    }
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
+}
+
+/// The ways in which the other side goes away.
+fn closed(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+}

@@ -1,0 +1,16 @@
+//! The messages of the event log that tests wait for. Operators' alerts may wait for them too: a change here is a change for users.
+
+/// A listener accepts: `listener`, `address`.
+pub(crate) const LISTENING: &str = "listening";
+/// The admin listener accepts: `address`.
+pub(crate) const ADMIN_LISTENING: &str = "admin listening";
+/// A snapshot is live, the first one or a later one: `generation`.
+pub(crate) const SERVING: &str = "serving";
+/// A changed config was refused and the last good one serves on.
+pub(crate) const CONFIG_REFUSED: &str = "config refused";
+/// A changed certificate is live: `certificate`.
+pub(crate) const CERTIFICATE_REPLACED: &str = "certificate replaced";
+/// A changed certificate was refused and the last good one serves on: `certificate`.
+pub(crate) const CERTIFICATE_REFUSED: &str = "certificate refused";
+/// A signal came: no new connections, what is in flight is finished.
+pub(crate) const DRAINING: &str = "draining";

@@ -1,0 +1,21 @@
+//! The parties of a test and how they meet: the gateway as a process, backends, clients.
+//!
+//! Nothing sleeps: every wait is for an event, with a deadline after which the test has failed.
+
+pub(crate) mod answer;
+pub(crate) mod authority;
+pub(crate) mod backend;
+pub(crate) mod client;
+pub(crate) mod configs;
+pub(crate) mod curl;
+pub(crate) mod events;
+pub(crate) mod gateway;
+pub(crate) mod lines;
+pub(crate) mod process;
+pub(crate) mod script;
+pub(crate) mod servers;
+
+use std::time::Duration;
+
+/// How long a test waits for what must happen. Long, since machines are busy; nothing waits for it to pass.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,0 +1,80 @@
+//! A child process: its output as lines, its end with a deadline, never left behind.
+
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+
+use rustix::process::{Pid, Signal};
+
+use super::PATIENCE;
+use super::lines::Lines;
+
+/// A running command. Killed when dropped.
+pub(crate) struct Process {
+    name: String,
+    pid: Pid,
+    /// Where the thread that waits for it says how it ended.
+    ended: mpsc::Receiver<ExitStatus>,
+    status: Option<ExitStatus>,
+    /// Standard output.
+    pub(crate) stdout: Lines,
+    /// Standard error.
+    pub(crate) stderr: Lines,
+}
+
+impl Process {
+    /// Starts `command` with its output read.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let name = command.get_program().to_string_lossy().into_owned();
+        let mut child: Child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {name}: {error}; tests/run installs what the tests need"));
+        let stdout = Lines::of(child.stdout.take().unwrap());
+        let stderr = Lines::of(child.stderr.take().unwrap());
+        let pid = Pid::from_child(&child);
+        let (sender, ended) = mpsc::channel();
+        std::thread::spawn(move || {
+            let status = child.wait().unwrap();
+            // Nobody may care any more.
+            let _ = sender.send(status);
+        });
+        Self { name, pid, ended, status: None, stdout, stderr }
+    }
+
+    /// Sends a signal; to one that has ended, none.
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        if !self.has_ended() {
+            rustix::process::kill_process(self.pid, signal).unwrap();
+        }
+    }
+
+    /// Waits for the end and for all output.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let status = self.status.take().or_else(|| self.ended.recv_timeout(PATIENCE).ok());
+        let status = status.unwrap_or_else(|| panic!("{} did not end\n{}", self.name, self.output()));
+        self.status = Some(status);
+        assert!(self.stdout.wait_for_end() && self.stderr.wait_for_end());
+        status
+    }
+
+    /// Everything it wrote so far.
+    pub(crate) fn output(&self) -> String {
+        format!("--- stdout\n{}\n--- stderr\n{}", self.stdout.text(), self.stderr.text())
+    }
+
+    fn has_ended(&mut self) -> bool {
+        self.status = self.status.take().or_else(|| self.ended.try_recv().ok());
+        self.status.is_some()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if !self.has_ended() {
+            // It may end by itself in between.
+            let _ = rustix::process::kill_process(self.pid, Signal::KILL);
+        }
+    }
+}
