@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Client;
+use super::asked::Asked;
 use super::clocks::Clocks;
 use super::connection::Connection;
 use super::sending::Sending;
 use crate::base::alarm::{Alarm, Moment};
 use crate::base::metrics;
-use crate::proxy::balance::{Active, Endpoint, Pool};
+use crate::proxy::balance::{Endpoint, Pool};
 use crate::proxy::fault::{Fault, Side};
 use crate::proxy::http::body::{Downstream, Gone, Length};
 use crate::proxy::http::h1::framing::{self, Framing};
@@ -82,7 +83,7 @@ pub struct Trip {
 pub struct Begun {
     pub(super) connection: Connection,
     pub(super) sending: Sending,
-    pub(super) active: Active,
+    pub(super) asked: Asked,
     framing: Framing,
 }
 
@@ -123,14 +124,16 @@ pub async fn forward<D: Downstream>(
     loop {
         let picked = again.take().or_else(|| call.pool.pick(&tried).map(Arc::clone));
         let endpoint = picked.ok_or(Fault::NoBackend)?;
-        let active = endpoint.begin();
+        let asked = Asked::begin(call, &endpoint);
         trip.endpoint = Some(Arc::clone(&endpoint));
-        let begun = Instant::now();
-        let failed = match attempt.run(client, active, response).await {
-            Ok(answered) => {
-                trip.response_time = Some(begun.elapsed());
-                trip.request_bytes = answered.sending.taken;
-                return Ok(answered);
+        let failed = match attempt.run(client, asked, response).await {
+            Ok((begun, took)) => {
+                trip.response_time = Some(took);
+                trip.request_bytes = begun.sending.taken;
+                if trip.retries > 0 {
+                    call.metrics.retried(call.pool.label, "answered");
+                }
+                return Ok(begun);
             }
             Err(failed) => failed,
         };
@@ -145,6 +148,9 @@ pub async fn forward<D: Downstream>(
             trip.retries += 1;
             tried.push(endpoint.id);
         } else {
+            if trip.retries > 0 {
+                call.metrics.retried(call.pool.label, "failed");
+            }
             return Err(failed.fault);
         }
     }
@@ -169,18 +175,28 @@ impl Attempt<'_> {
     async fn run<D: Downstream>(
         &mut self,
         client: &mut D,
-        active: Active,
+        mut asked: Asked,
         response: &mut Response,
-    ) -> Result<Begun, Failed> {
-        let (mut connection, pooled) = self.connect(&active.endpoint).await?;
+    ) -> Result<(Begun, Duration), Failed> {
+        let (mut connection, pooled) = match self.connect(asked.endpoint()).await {
+            Ok(connected) => connected,
+            Err(fault) => {
+                asked.failed(fault);
+                return Err(Failed { fault, unseen: true, stale: false });
+            }
+        };
         let sent_before = connection.stream.channel.sent();
         match self.unsent.take() {
             Some(unsent) => connection.stream.resume(unsent),
             None => self.write_head(&mut connection, client.request_length()),
         }
         match self.await_answer(client, &mut connection, response).await {
-            Ok(framing) => Ok(Begun { connection, sending: self.sending, active, framing }),
+            Ok(framing) => {
+                let took = asked.answered(response.status);
+                Ok((Begun { connection, sending: self.sending, asked, framing }, took))
+            }
             Err(fault) => {
+                asked.failed(fault);
                 let unseen = connection.stream.channel.sent() == sent_before;
                 if unseen {
                     self.unsent = Some(connection.stream.take_unsent());
@@ -194,14 +210,15 @@ impl Attempt<'_> {
         }
     }
 
-    async fn connect(&mut self, endpoint: &Endpoint) -> Result<(Connection, bool), Failed> {
+    /// A connection, and whether it comes from the pool.
+    async fn connect(&self, endpoint: &Endpoint) -> Result<(Connection, bool), Fault> {
         let pooled = if self.fresh { None } else { self.call.client.take(endpoint, self.replayable) };
         if let Some(connection) = pooled {
             return Ok((connection, true));
         }
         let due = self.call.alarm.alarms().after(self.call.timeouts.connect).min(self.call.total);
         let opened = self.call.client.open(endpoint, self.call.alarm, due).await;
-        opened.map(|connection| (connection, false)).map_err(|fault| Failed { fault, unseen: true, stale: false })
+        opened.map(|connection| (connection, false))
     }
 
     fn write_head(&self, connection: &mut Connection, length: Length) {

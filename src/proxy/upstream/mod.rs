@@ -2,6 +2,7 @@
 //!
 //! `client` keeps each worker's connections, `forward` tries until a response begins, `relay` moves the bytes both ways.
 
+mod asked;
 mod client;
 mod clocks;
 mod connection;

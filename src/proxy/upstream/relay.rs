@@ -13,7 +13,7 @@ use crate::proxy::http::h1::stream::BodyError;
 /// Moves the response's body to the client, whose response has been started, and gives the connection back to the pool when
 /// both messages are complete. On an error the client can tell that its response is not complete.
 pub async fn relay<D: Downstream>(client: &mut D, call: &Call<'_>, begun: Begun, trip: &mut Trip) -> Result<(), Fault> {
-    let Begun { mut connection, mut sending, active, .. } = begun;
+    let Begun { mut connection, mut sending, mut asked, .. } = begun;
     let mut clocks = Clocks::new(call.alarm, call.total);
     clocks.backend_fault = Fault::StreamTimeout;
     let mut receiving = Receiving { ended: false, bytes: 0 };
@@ -31,12 +31,12 @@ pub async fn relay<D: Downstream>(client: &mut D, call: &Call<'_>, begun: Begun,
     .await;
     trip.request_bytes = sending.taken;
     trip.response_bytes = receiving.bytes;
-    if result.is_err() {
+    if let Err(fault) = result {
+        asked.failed(fault);
         client.abort();
     } else if sending.is_done(&connection.stream) {
         call.client.give(connection, call.pool.pool_idle);
     }
-    drop(active);
     result
 }
 

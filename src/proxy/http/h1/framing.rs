@@ -111,7 +111,8 @@ mod tests {
 
     #[test]
     fn chunked_needs_http_1_1() {
-        let mut request = Request { version: Version::Http10, ..Request::default() };
+        let mut request = Request::default();
+        request.version = Version::Http10;
         request.fields.add(b"Transfer-Encoding", b"chunked");
         assert_eq!(of_request(&request), Err(Fault::Malformed(Malformed::Framing)));
     }
