@@ -1,8 +1,24 @@
 //! The config as a whole: every table assembled, every name resolved.
 
+mod check;
+mod draft;
+mod environment;
+mod failure;
+mod files;
+mod load;
+mod render;
 mod settings;
+mod sources;
+mod syntax;
+#[cfg(test)]
+mod tests;
 
 pub use crate::base::log::{
     Access as AccessLog, Format as LogFormat, Level as LogLevel, Settings as Log, Target as LogPath,
 };
+pub use environment::{Overrides, of_process};
+pub use failure::Failure;
+pub use load::Loaded;
+pub use render::{line, marked};
 pub use settings::{Admin, AdminListen, Config, Server, Workers};
+pub use sources::Sources;

@@ -1,12 +1,13 @@
 //! The shape of a whole config and of the tables that belong to no station.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::base::cidr::Cidr;
 use crate::base::log::Settings as Log;
 use crate::base::period::Period;
 use crate::base::place::At;
+use crate::base::settings::{Node, Scalar, Section, Setting, Shape};
 use crate::proxy::{balance, listen, route, tls};
 
 /// A whole config. Holding one means that every value is checked and every name resolves.
@@ -69,4 +70,104 @@ pub enum AdminListen {
     Off,
     /// `"127.0.0.1:9901"`.
     Tcp(At<SocketAddr>),
+}
+
+impl Server {
+    pub(super) fn keys(section: &mut Section<'_>) -> Self {
+        section.overridden_as("SERVER");
+        let beside = section.folder().join("state");
+        Self {
+            state_dir: section
+                .key(
+                    "state_dir",
+                    "The folder of what the gateway keeps between runs; created 0700. Relative to this file.",
+                )
+                .or(beside),
+            workers: section
+                .key("workers", "How many workers: \"auto\" for one per core, or 1 to 256.")
+                .or(Workers::Auto),
+            drain: section
+                .key("drain", "How long a shutdown waits for what is in flight, then cuts. 0s to 1h.")
+                .within(Period::default()..=Period::seconds(3_600))
+                .or(Period::seconds(30)),
+            trusted_proxies: section
+                .key("trusted_proxies", "Networks whose forwarding headers are believed. Left out: none.")
+                .list(),
+        }
+    }
+}
+
+impl Setting for Workers {
+    fn shape() -> Shape {
+        Shape::OneOf(vec![Shape::Choice(vec!["auto"]), Shape::Integer(1, 256)])
+    }
+
+    fn read(node: &Node<'_>) -> Option<Self> {
+        match node.scalar()? {
+            Scalar::Text(text) | Scalar::Filled(text) if text == "auto" => Some(Self::Auto),
+            Scalar::Integer(_) | Scalar::Filled(_) => match u16::read(node)? {
+                count @ 1..=256 => Some(Self::Count(count)),
+                count => node.problem(
+                    format!("{count} workers is out of range"),
+                    "write 1 to 256, or \"auto\" for one per core",
+                ),
+            },
+            other => node.mismatch::<Self, _>(&other),
+        }
+    }
+
+    fn shown(&self) -> serde_json::Value {
+        match self {
+            Self::Auto => "auto".into(),
+            Self::Count(count) => (*count).into(),
+        }
+    }
+}
+
+impl Admin {
+    /// `state_dir` holds the token where `token_file` is left out.
+    pub(super) fn keys(section: &mut Section<'_>, state_dir: &Path) -> Self {
+        section.overridden_as("ADMIN");
+        let local = At::new(SocketAddr::from(([127, 0, 0, 1], 9901)), section.place());
+        Self {
+            listen: section
+                .key("listen", "Where the admin API and the metrics listen: an address with a port, or false.")
+                .or(AdminListen::Tcp(local)),
+            token_file: section
+                .key("token_file", "The file of the bearer token, created 0600 on the first start. Left out: `admin.token` in `state_dir`.")
+                .or(state_dir.join("admin.token")),
+        }
+    }
+}
+
+impl Setting for AdminListen {
+    fn shape() -> Shape {
+        Shape::OneOf(vec![Shape::Constant(false), Shape::text("an address with a port", "127.0.0.1:9901")])
+    }
+
+    fn read(node: &Node<'_>) -> Option<Self> {
+        match node.scalar()? {
+            Scalar::Boolean(false) => Some(Self::Off),
+            Scalar::Filled(text) if text == "false" => Some(Self::Off),
+            Scalar::Text(text) | Scalar::Filled(text) => match text.parse() {
+                Ok(address) => Some(Self::Tcp(At::new(address, node.place()))),
+                Err(_) if text.starts_with("unix:") => node.problem(
+                    "an admin listener on a Unix socket is not supported by this version",
+                    "write an address and a port: \"127.0.0.1:9901\"",
+                ),
+                Err(_) => node.problem(
+                    format!("`{text}` is not an address to listen on"),
+                    "write an IP address and a port, \"127.0.0.1:9901\", or false for no admin listener",
+                ),
+            },
+            other => node.mismatch::<Self, _>(&other),
+        }
+    }
+
+    fn shown(&self) -> serde_json::Value {
+        match self {
+            Self::Off => false.into(),
+            Self::Tcp(address) => address.to_string().into(),
+        }
+    }
 }

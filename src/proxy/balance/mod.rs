@@ -4,6 +4,7 @@ mod endpoint;
 mod pool;
 mod round_robin;
 mod settings;
+mod url;
 
 pub use endpoint::{Active, Endpoint, Target};
 pub use pool::Pool;

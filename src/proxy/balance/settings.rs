@@ -1,7 +1,10 @@
 //! What `[pool.NAME]` says.
 
+use std::collections::HashMap;
+
 use crate::base::period::Period;
 use crate::base::place::At;
+use crate::base::settings::{Node, Problem, Scalar, Section, Setting, Shape, Table};
 
 /// One `[pool.NAME]`, or a pool written inline in a route.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,5 +59,117 @@ pub struct RetrySettings {
 impl Default for RetrySettings {
     fn default() -> Self {
         Self { attempts: 1 }
+    }
+}
+
+impl Table for Settings {
+    fn keys(section: &mut Section<'_>) -> Option<Self> {
+        let balance = section
+            .key("balance", "Which backend gets the next request.")
+            .fallback("PORTCULLIS_STRATEGY")
+            .or(Algorithm::default());
+        let backends: Vec<BackendSettings> =
+            section.key("backends", "The backends: a URL or a table each. No two with one URL.").required_list();
+        let retry = section
+            .key("retry", "Sending again what was not answered: how often at most, false, or a table.")
+            .or(RetrySettings::default());
+        let pool_idle = section
+            .key("pool_idle", "How long an unused connection to a backend is kept. 1s to 1h.")
+            .within(Period::seconds(1)..=Period::seconds(3_600))
+            .or(Period::seconds(55));
+        check(section, &backends);
+        Some(Self { name: section.name().clone(), balance, backends, retry, pool_idle })
+    }
+}
+
+/// No two backends with one URL, and one at least that gets requests.
+fn check(section: &Section<'_>, backends: &[BackendSettings]) {
+    let mut places = HashMap::new();
+    for BackendSettings { url, .. } in backends {
+        if let Some(first) = places.insert((url.host.as_str(), url.port), url.place) {
+            let message = format!("the backend {} stands twice in one pool", url.text);
+            let problem =
+                Problem::error(url.place, message, "remove one of them; `weight` gives a backend more requests");
+            section.report(problem.beside(first, "it stands here as well"));
+        }
+    }
+    if let Some(first) = backends.first().filter(|_| backends.iter().all(|backend| backend.weight == 0)) {
+        let message = "every backend of the pool has weight 0, so that none gets a request";
+        section.problem(first.url.place, message, "give one of them a weight from 1 to 256");
+    }
+}
+
+const ALGORITHMS: [(&str, Algorithm); 3] = [
+    ("round_robin", Algorithm::RoundRobin),
+    ("weighted", Algorithm::RoundRobin),
+    ("weighted_round_robin", Algorithm::RoundRobin),
+];
+
+impl Setting for Algorithm {
+    fn shape() -> Shape {
+        Shape::words(&ALGORITHMS)
+    }
+
+    fn read(node: &Node<'_>) -> Option<Self> {
+        node.choice(&ALGORITHMS)
+    }
+
+    fn shown(&self) -> serde_json::Value {
+        match self {
+            Self::RoundRobin => "round_robin".into(),
+        }
+    }
+}
+
+impl Setting for BackendSettings {
+    fn shape() -> Shape {
+        Shape::OneOf(vec![BackendUrl::shape(), Shape::table(|section| drop(Self::keys(section)))])
+    }
+
+    fn read(node: &Node<'_>) -> Option<Self> {
+        if node.is_table() { node.table(Self::keys).flatten() } else { node.short("url", Self::keys) }
+    }
+}
+
+impl BackendSettings {
+    fn keys(section: &mut Section<'_>) -> Option<Self> {
+        let url = section.key("url", "Where it is: `http://host[:port]`, port 80 where left out.").required();
+        let weight = section
+            .key("weight", "Its share among the pool's weights. 0 to 256; 0 gets nothing.")
+            .within(0..=256)
+            .or(1);
+        Some(Self { url: url?, weight })
+    }
+}
+
+impl Setting for RetrySettings {
+    fn shape() -> Shape {
+        Shape::OneOf(vec![
+            Shape::Constant(false),
+            Shape::Integer(0, 5),
+            Shape::table(|section| drop(Self::keys(section))),
+        ])
+    }
+
+    fn read(node: &Node<'_>) -> Option<Self> {
+        if node.is_table() {
+            return node.table(Self::keys);
+        }
+        match node.scalar()? {
+            Scalar::Boolean(false) => Some(Self { attempts: 0 }),
+            Scalar::Integer(_) | Scalar::Filled(_) => Some(node.short("attempts", Self::keys)),
+            other => node.mismatch::<Self, _>(&other),
+        }
+    }
+
+    fn shown(&self) -> serde_json::Value {
+        self.attempts.into()
+    }
+}
+
+impl RetrySettings {
+    fn keys(section: &mut Section<'_>) -> Self {
+        let attempts = section.key("attempts", "How often a request is sent again at most. 0 to 5.");
+        Self { attempts: attempts.within(0..=5).or(Self::default().attempts) }
     }
 }

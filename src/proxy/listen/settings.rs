@@ -1,9 +1,13 @@
 //! What `[[listener]]` says.
 
-use std::net::SocketAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+use std::time::Duration;
 
 use crate::base::period::Period;
 use crate::base::place::At;
+use crate::base::settings::{Node, Scalar, Section, Setting, Shape, Switch, Table};
 use crate::base::size::Size;
 use crate::proxy::tls;
 
@@ -84,5 +88,229 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { header_size: Size::kib(32), header_fields: 100, uri_size: Size::kib(8), h2_streams: 100 }
+    }
+}
+
+impl Table for Settings {
+    fn keys(section: &mut Section<'_>) -> Option<Self> {
+        let name =
+            section.key("name", "Its name in logs, metrics and `listener = …`; its first `bind` where left out.");
+        let name: Option<At<String>> = name.optional();
+        let bind: Vec<At<Bind>> = section
+            .key(
+                "bind",
+                "The address it accepts connections on, or a list of them. IPv6 in brackets; port 0 takes a free one.",
+            )
+            .required_list();
+        let first = || bind.first().map(|bind| At::new(bind.value.to_string(), bind.place));
+        let name = name.or_else(first).unwrap_or_default();
+        Some(Self {
+            name,
+            bind,
+            tls: section
+                .key("tls", "Whether it speaks TLS: false, true for the defaults, or a table.")
+                .or(Switch(None))
+                .0,
+            max_connections: section
+                .key("max_connections", "Connections open at once, over all workers. 1 to 1,000,000.")
+                .within(1..=1_000_000)
+                .or(10_000),
+            max_connections_per_ip: section
+                .key(
+                    "max_connections_per_ip",
+                    "Connections open at once from one IPv4 address or one IPv6 /64. 1 to 1,000,000.",
+                )
+                .within(1..=1_000_000)
+                .or(1_000),
+            status_path: section
+                .key::<At<OwnPath>>(
+                    "status_path",
+                    "Paths answered with the gateway's own status, never proxied. None where left out.",
+                )
+                .list()
+                .into_iter()
+                .map(|path| At::new(path.value.0, path.place))
+                .collect(),
+            redirect_https: section
+                .key(
+                    "redirect_https",
+                    "Answers everything with a redirect to HTTPS: true for port 443, or the public HTTPS port.",
+                )
+                .or(Redirect(None))
+                .0,
+            timeouts: section.table(
+                "timeouts",
+                "Deadlines towards clients. Each bounds an attack: none can be switched off.",
+                Timeouts::keys,
+            ),
+            limits: section.table("limits", "What a client may send.", Limits::keys),
+        })
+    }
+}
+
+impl Timeouts {
+    fn keys(section: &mut Section<'_>) -> Self {
+        let default = Self::default();
+        let mut period = |name, doc, default| {
+            section.key(name, doc).within(Period(Duration::from_millis(100))..=Period::seconds(3_600)).or(default)
+        };
+        Self {
+            handshake: period(
+                "handshake",
+                "From accept to the end of the TLS handshake. 100ms to 1h.",
+                default.handshake,
+            ),
+            headers: period(
+                "headers",
+                "From the first byte of a request (on a new connection: from accept or handshake) to the end of its header fields. 100ms to 1h.",
+                default.headers,
+            ),
+            body_idle: period("body_idle", "Between two pieces of a request body. 100ms to 1h.", default.body_idle),
+            write_idle: period(
+                "write_idle",
+                "While the client takes none of the bytes of a response. 100ms to 1h.",
+                default.write_idle,
+            ),
+            keep_alive: period(
+                "keep_alive",
+                "Between two requests on one connection. 100ms to 1h.",
+                default.keep_alive,
+            ),
+        }
+    }
+}
+
+impl Limits {
+    fn keys(section: &mut Section<'_>) -> Self {
+        let default = Self::default();
+        Self {
+            header_size: section
+                .key("header_size", "All header fields of one request together, names and values. 1 KiB to 1 MiB.")
+                .within(Size::kib(1)..=Size::mib(1))
+                .or(default.header_size),
+            header_fields: section
+                .key("header_fields", "Header fields in one request; cookie crumbs of HTTP/2 count. 1 to 1,000.")
+                .within(1..=1_000)
+                .or(default.header_fields),
+            uri_size: section
+                .key("uri_size", "The request target. 256 B to 64 KiB.")
+                .within(Size(256)..=Size::kib(64))
+                .or(default.uri_size),
+            h2_streams: section
+                .key("h2_streams", "Requests in flight on one HTTP/2 connection. 1 to 1,000.")
+                .within(1..=1_000)
+                .or(default.h2_streams),
+        }
+    }
+}
+
+impl FromStr for Bind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(address) = text.parse() {
+            return Ok(Self(address));
+        }
+        if let Ok(address) = text.parse::<IpAddr>() {
+            let whole = SocketAddr::new(address, 443);
+            return Err(format!("`{text}` has no port; add it: \"{whole}\""));
+        }
+        let advice = match text.strip_prefix(':').or(text.strip_prefix("*:")) {
+            Some(port) => format!("write \"0.0.0.0:{port}\" for IPv4, \"[::]:{port}\" for IPv6, or both in a list"),
+            None if text.starts_with("unix:") => {
+                "Unix sockets are not supported by this version; write an address and a port".into()
+            }
+            None if text.starts_with("localhost:") => {
+                text.replacen("localhost", "write \"127.0.0.1", 1) + "\": names are not resolved here"
+            }
+            None => "write an IP address and a port: \"0.0.0.0:443\", \"[::]:443\"".into(),
+        };
+        Err(format!("`{text}` is not an address to listen on; {advice}"))
+    }
+}
+
+impl fmt::Display for Bind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Setting for Bind {
+    fn shape() -> Shape {
+        Shape::text("an address with a port", "0.0.0.0:443")
+    }
+
+    fn read(node: &Node<'_>) -> Option<Self> {
+        node.parse()
+    }
+}
+
+/// `redirect_https` as it is written.
+struct Redirect(Option<RedirectHttps>);
+
+impl Setting for Redirect {
+    fn shape() -> Shape {
+        Shape::OneOf(vec![Shape::Boolean, Shape::Integer(1, 65_535)])
+    }
+
+    fn read(node: &Node<'_>) -> Option<Self> {
+        match node.scalar()? {
+            Scalar::Boolean(false) => Some(Self(None)),
+            Scalar::Boolean(true) => Some(Self(Some(RedirectHttps { port: 443 }))),
+            Scalar::Integer(_) | Scalar::Filled(_) => match u16::read(node)? {
+                0 => node.problem(
+                    "port 0 is no port to send clients to",
+                    "write true for port 443, or the public HTTPS port",
+                ),
+                port => Some(Self(Some(RedirectHttps { port }))),
+            },
+            other => node.mismatch::<Self, _>(&other),
+        }
+    }
+
+    fn shown(&self) -> serde_json::Value {
+        self.0.map_or(serde_json::Value::Bool(false), |redirect| redirect.port.into())
+    }
+}
+
+/// A path that the gateway answers itself.
+struct OwnPath(String);
+
+impl Setting for OwnPath {
+    fn shape() -> Shape {
+        Shape::Text { what: "a path that starts with `/`", example: "/ping", pattern: Some("^/|\\$\\{") }
+    }
+
+    fn read(node: &Node<'_>) -> Option<Self> {
+        let text = node.text::<Self>()?;
+        if !text.starts_with('/') || text.contains(['?', '#', '*']) || !text.bytes().all(|byte| byte.is_ascii_graphic())
+        {
+            return node.problem(
+                format!("`{text}` is not a path"),
+                "write an exact path that starts with `/`, like \"/ping\"",
+            );
+        }
+        Some(Self(text.into_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_cannot_be_bound_says_what_to_write() {
+        for (text, advice) in [
+            (":8443", "write \"0.0.0.0:8443\" for IPv4"),
+            ("*:80", "\"[::]:80\" for IPv6"),
+            ("unix:/run/x", "not supported by this version"),
+            ("::1", "add it: \"[::1]:443\""),
+            ("localhost:80", "write \"127.0.0.1:80\""),
+            ("example.com:80", "write an IP address and a port"),
+            ("1.2.3.4:99999", "write an IP address and a port"),
+        ] {
+            let error = text.parse::<Bind>().unwrap_err();
+            assert!(error.contains(advice), "{error}");
+        }
     }
 }

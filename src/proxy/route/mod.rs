@@ -5,10 +5,12 @@
 //! header conditions; the most query conditions; the first place in the file. Hosts and paths are looked up by hash
 //! and by segment, so that ten thousand routes cost what ten do; a lookup allocates nothing.
 
+mod action;
 mod header;
 mod host;
 mod method;
 mod path;
+mod pattern;
 mod query;
 mod settings;
 

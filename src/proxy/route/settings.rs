@@ -1,7 +1,9 @@
 //! What `[[route]]` says.
 
+use super::action;
 use crate::base::period::Period;
 use crate::base::place::{At, Place};
+use crate::base::settings::{Node, Section, Setting, Shape};
 use crate::base::size::Size;
 
 /// One `[[route]]`.
@@ -176,6 +178,144 @@ impl Default for Timeouts {
             response: Period::seconds(30),
             idle: Period::seconds(60),
             total: Period::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads a route, but for `pool`, which the caller has read: pools belong to another station.
+    pub fn keys(section: &mut Section<'_>, pool: Option<At<String>>) -> Self {
+        let name = section.key("name", "Its name in logs and metrics; host and path where left out.").optional();
+        let listener = section.key("listener", "The listeners it serves on. Left out: all.").list();
+        let host: Vec<At<HostPattern>> = section
+            .key(
+                "host",
+                "The hosts it serves: names, or `*.` and a name for one or more labels in front of it. Left out: any.",
+            )
+            .list();
+        let path: Option<At<PathPattern>> = section
+            .key("path", "`/x` exactly, `/x/*` for `/x` and everything below it, `~re` for a regular expression of the whole path. Left out: any.")
+            .optional();
+        let method: Vec<At<Method>> =
+            section.key("method", "The methods it serves, in upper case. Left out: any.").list();
+        let header = conditions(
+            section,
+            "header",
+            "Header conditions, all of which must hold: \"exact\", \"~regex\" of the whole value, \"*\" for any value.",
+        );
+        let query = conditions(
+            section,
+            "query",
+            "Query conditions, all of which must hold: \"exact\", \"~regex\" of the whole value, \"*\" for any value.",
+        );
+        let action = action::read(section, pool);
+        let rewrite: Option<At<RewriteSettings>> =
+            section.key("rewrite", "Changes the path that the backend gets.").optional();
+        if let Some(rewrite) = &rewrite {
+            action::check_rewrite(section, rewrite, path.as_deref());
+        }
+        Self {
+            name: name.unwrap_or_else(|| unnamed(section.place(), &host, path.as_ref())),
+            place: section.place(),
+            listener,
+            host,
+            method: method.into_iter().map(|method| At::new(method.value.0, method.place)).collect(),
+            header: header.into_iter().filter_map(|(name, value)| field(section, name, value)).collect(),
+            query: query.into_iter().map(|(name, value)| QuerySettings { name, value }).collect(),
+            action,
+            rewrite,
+            encoded_slash: section
+                .key("encoded_slash", "What happens to `%2f` in a path: \"refuse\" answers 400, \"keep\" leaves it an octet of its segment.")
+                .or(EncodedSlash::default()),
+            body_limit: section.key("body_limit", "The largest request body; \"0\" means no limit.").or(Size::mib(16)),
+            timeouts: section.table("timeouts", "Deadlines towards backends; \"0s\" means none.", Timeouts::keys),
+            path,
+        }
+    }
+}
+
+/// What a route without a name is called: its first host and its path.
+fn unnamed(place: Place, host: &[At<HostPattern>], path: Option<&At<PathPattern>>) -> At<String> {
+    let host = host.first().map_or_else(|| "*".to_owned(), |host| host.to_string());
+    let path = path.map_or_else(|| "/*".to_owned(), |path| path.to_string());
+    At::new(host + &path, place)
+}
+
+fn conditions(section: &mut Section<'_>, name: &'static str, doc: &'static str) -> Vec<(At<String>, ValuePattern)> {
+    section.key(name, doc).pairs()
+}
+
+/// Field names are compared in lower case.
+fn field(section: &Section<'_>, name: At<String>, value: ValuePattern) -> Option<HeaderSettings> {
+    if !is_token(&name) {
+        section.problem(
+            name.place,
+            format!("`{}` is not the name of a header field", name.value),
+            "write a name like \"X-Group\"",
+        );
+        return None;
+    }
+    Some(HeaderSettings { name: At::new(name.to_ascii_lowercase(), name.place), value })
+}
+
+/// A token of RFC 9110 section 5.6.2.
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+/// A method as it is written.
+struct Method(String);
+
+impl Setting for Method {
+    fn shape() -> Shape {
+        Shape::Text { what: "a method", example: "GET", pattern: Some("^[A-Z0-9!#$%&'*+.^_`|~-]+$|\\$\\{") }
+    }
+
+    fn read(node: &Node<'_>) -> Option<Self> {
+        let text = node.text::<Self>()?;
+        if !is_token(&text) || text.len() > 32 {
+            return node.problem(format!("`{text}` is not a method"), "write a token in upper case, like \"GET\"");
+        }
+        if text.bytes().any(|byte| byte.is_ascii_lowercase()) {
+            let upper = text.to_ascii_uppercase();
+            return node
+                .problem(format!("`{text}` is not a method: they are case-sensitive"), format!("write \"{upper}\""));
+        }
+        Some(Self(text.into_owned()))
+    }
+}
+
+impl Setting for EncodedSlash {
+    fn shape() -> Shape {
+        Shape::Choice(vec!["refuse", "keep"])
+    }
+
+    fn read(node: &Node<'_>) -> Option<Self> {
+        node.choice(&[("refuse", Self::Refuse), ("keep", Self::Keep)])
+    }
+
+    fn shown(&self) -> serde_json::Value {
+        match self {
+            Self::Refuse => "refuse".into(),
+            Self::Keep => "keep".into(),
+        }
+    }
+}
+
+impl Timeouts {
+    fn keys(section: &mut Section<'_>) -> Self {
+        let default = Self::default();
+        let mut period =
+            |name, doc, default| section.key(name, doc).within(Period::default()..=Period::seconds(86_400)).or(default);
+        Self {
+            connect: period("connect", "To open a connection. 0s to 1d.", default.connect),
+            response: period(
+                "response",
+                "From the end of the request (or the last piece of it that the backend took) to the header fields of the answer. 0s to 1d.",
+                default.response,
+            ),
+            idle: period("idle", "Between two pieces of the answer's body. 0s to 1d.", default.idle),
+            total: period("total", "The whole exchange. 0s to 1d.", default.total),
         }
     }
 }

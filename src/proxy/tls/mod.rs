@@ -7,6 +7,7 @@
 mod accept;
 mod by_name;
 mod cert;
+mod cipher;
 mod directory;
 mod failure;
 mod frontend;

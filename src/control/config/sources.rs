@@ -1,0 +1,95 @@
+//! The texts a config was read from, and what a place in them is called.
+
+use std::path::{Path, PathBuf};
+
+use crate::base::place::Place;
+
+/// Every text of one reading, by file number: the config file, its includes, then what stands for flags and environment.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    texts: Vec<Source>,
+    /// Folders whose listing decided what was included.
+    folders: Vec<PathBuf>,
+}
+
+#[derive(Clone, Debug)]
+struct Source {
+    path: PathBuf,
+    text: String,
+    /// Whether it is a file, and not the flags or the environment.
+    is_file: bool,
+}
+
+impl Sources {
+    /// The files that were read, or that should have been: what is to be watched.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.texts.iter().filter(|source| source.is_file).map(|source| source.path.as_path())
+    }
+
+    /// The folders in which `include` looked for files: a new file there changes the config.
+    pub fn folders(&self) -> impl Iterator<Item = &Path> {
+        self.folders.iter().map(PathBuf::as_path)
+    }
+
+    /// What the source of `place` is called.
+    pub fn path(&self, place: Place) -> &Path {
+        self.texts.get(usize::from(place.file)).map_or(Path::new(""), |source| &source.path)
+    }
+
+    /// The text of the source that `place` stands in.
+    pub fn text(&self, place: Place) -> &str {
+        self.texts.get(usize::from(place.file)).map_or("", |source| &source.text)
+    }
+
+    /// The line, counted from one, and the column in characters, counted from one.
+    pub fn position(&self, place: Place) -> (usize, usize) {
+        let text = self.text(place);
+        let before = &text.as_bytes()[..text.len().min(place.start as usize)];
+        let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        // Characters are counted by their first bytes.
+        let column = before[start..].iter().filter(|byte| (**byte & 0xC0) != 0x80).count() + 1;
+        (line, column)
+    }
+
+    /// `config/portcullis.toml:12`.
+    pub fn line(&self, place: Place) -> String {
+        format!("{}:{}", self.path(place).display(), self.position(place).0)
+    }
+
+    /// Adds a file; the answer is its number. At most 65,535 are read.
+    pub(super) fn add_file(&mut self, path: PathBuf, text: String) -> u16 {
+        self.add(Source { path, text, is_file: true })
+    }
+
+    /// Adds a text that is no file: what flags or the environment say.
+    pub(super) fn add_text(&mut self, name: &str, text: String) -> u16 {
+        self.add(Source { path: name.into(), text, is_file: false })
+    }
+
+    pub(super) fn add_folder(&mut self, folder: PathBuf) {
+        if !self.folders.contains(&folder) {
+            self.folders.push(folder);
+        }
+    }
+
+    /// The texts of all files, by file number.
+    pub(super) fn file_texts(&self) -> impl Iterator<Item = (u16, &str)> {
+        let numbered = (0u16..).zip(&self.texts);
+        numbered.filter(|(_, source)| source.is_file).map(|(file, source)| (file, source.text.as_str()))
+    }
+
+    /// For each source the folder that relative paths in it start from; the working directory for what is no file.
+    pub(super) fn homes(&self) -> Vec<PathBuf> {
+        let home = |source: &Source| match source.is_file {
+            true => source.path.parent().map(Path::to_owned).unwrap_or_default(),
+            false => PathBuf::new(),
+        };
+        self.texts.iter().map(home).collect()
+    }
+
+    fn add(&mut self, source: Source) -> u16 {
+        self.texts.push(source);
+        u16::try_from(self.texts.len() - 1).unwrap_or(u16::MAX)
+    }
+}
