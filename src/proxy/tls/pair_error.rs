@@ -144,6 +144,27 @@ impl fmt::Display for Part {
 }
 
 impl PairError {
+    /// The file that is at fault; the certificate's where it is both.
+    pub fn file(&self) -> &Path {
+        match self {
+            Self::Missing { file }
+            | Self::Denied { file }
+            | Self::Unreadable { file, .. }
+            | Self::NoFile { file }
+            | Self::TooLarge { file }
+            | Self::Empty { file }
+            | Self::Pem { file, .. }
+            | Self::Nothing { file, .. }
+            | Self::Encrypted { file }
+            | Self::Broken { file, .. }
+            | Self::Nameless { file }
+            | Self::Expired { file, .. }
+            | Self::NotYet { file, .. } => file,
+            Self::Swapped { cert, .. } => cert,
+            Self::Mismatch { key, .. } => key,
+        }
+    }
+
     pub(super) fn from_io(error: io::Error, file: &Path) -> Self {
         let file = file.into();
         match error.kind() {

@@ -1,0 +1,156 @@
+//! The certificates of a config: read and checked here, swapped in once the config is accepted.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::base::clock;
+use crate::base::settings::Problem;
+use crate::proxy::tls::{CertSlot, CertificateSettings, Pair, PairError, Swap};
+
+/// All certificates of a config, in its order.
+#[derive(Default)]
+pub struct Certificates {
+    list: Vec<Certificate>,
+}
+
+/// One `[[certificate]]`.
+#[derive(Clone)]
+pub struct Certificate {
+    /// Where it is served from.
+    pub slot: Arc<CertSlot>,
+    /// The certificate file.
+    pub cert: PathBuf,
+    /// The key file.
+    pub key: PathBuf,
+    /// Whether it serves clients that send no SNI.
+    pub default: bool,
+    /// The listeners that may serve it; empty means all.
+    pub listeners: Vec<String>,
+    /// Why the files' present content is not served.
+    pub problem: Option<String>,
+    /// Read, checked, and not served yet.
+    pending: Option<Arc<Pair>>,
+}
+
+impl Certificate {
+    /// The pair that is served once everything pending is.
+    pub fn pair(&self) -> Arc<Pair> {
+        self.pending.clone().unwrap_or_else(|| self.slot.current())
+    }
+
+    /// Whether `listener` may serve it.
+    pub fn is_for(&self, listener: &str) -> bool {
+        self.listeners.is_empty() || self.listeners.iter().any(|name| name == listener)
+    }
+}
+
+impl Certificates {
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Certificate> {
+        self.list.iter()
+    }
+
+    /// Serves what was read. `hosts` are the names that routes need: a pair that loses one that no other certificate covers
+    /// is refused, and so is one that is older. What was served serves on.
+    pub fn swap(&mut self, hosts: &[&str]) {
+        let pairs: Vec<Arc<Pair>> = self.list.iter().map(Certificate::pair).collect();
+        for (index, certificate) in self.list.iter_mut().enumerate() {
+            let Some(pair) = certificate.pending.take() else { continue };
+            let covered_elsewhere =
+                |host: &str| pairs.iter().enumerate().any(|(other, pair)| other != index && pair.names.covers(host));
+            let required = hosts.iter().copied().filter(|host| !covered_elsewhere(host));
+            let name = certificate.slot.name();
+            match certificate.slot.replace(Arc::clone(&pair), required) {
+                Ok(Swap::Replaced) => {
+                    tracing::info!(certificate = %name, serial = %pair.serial, "certificate replaced")
+                }
+                Ok(Swap::Unchanged) => {}
+                Err(refusal) => {
+                    tracing::warn!(certificate = %name, file = %certificate.cert.display(), reason = %refusal, "certificate not replaced; the one before serves on");
+                    certificate.problem = Some(refusal.to_string());
+                }
+            }
+        }
+    }
+}
+
+/// Reads every certificate. One with the name and files of one in `previous` keeps its slot, and, where its files are broken
+/// now, its pair.
+pub(super) fn read(
+    settings: &[CertificateSettings],
+    previous: Option<&Certificates>,
+    problems: &mut Vec<Problem>,
+) -> Certificates {
+    let mut list = Vec::with_capacity(settings.len());
+    for settings in settings {
+        let known = previous.and_then(|previous| {
+            previous.iter().find(|known| {
+                **known.slot.name() == **settings.name && known.cert == **settings.cert && known.key == **settings.key
+            })
+        });
+        match (Pair::load(&settings.cert, &settings.key, clock::now()), known) {
+            (Ok(pair), known) => {
+                warn(settings, &pair, problems);
+                list.push(certificate(settings, Arc::new(pair), known));
+            }
+            (Err(error), Some(known)) => {
+                problems.push(Problem::warning(
+                    at_fault(settings, &error),
+                    error.to_string(),
+                    "the certificate before serves on",
+                ));
+                list.push(Certificate {
+                    problem: Some(error.to_string()),
+                    pending: None,
+                    ..described(settings, &known.slot)
+                });
+            }
+            (Err(error), None) => {
+                let (message, advice) = told(&error);
+                problems.push(Problem::error(at_fault(settings, &error), message, advice).about("certificate"));
+            }
+        }
+    }
+    Certificates { list }
+}
+
+fn certificate(settings: &CertificateSettings, pair: Arc<Pair>, known: Option<&Certificate>) -> Certificate {
+    match known {
+        Some(known) if known.slot.current().digest == pair.digest => described(settings, &known.slot),
+        Some(known) => Certificate { pending: Some(pair), ..described(settings, &known.slot) },
+        None => described(settings, &Arc::new(CertSlot::new(settings.name.as_str(), pair))),
+    }
+}
+
+fn described(settings: &CertificateSettings, slot: &Arc<CertSlot>) -> Certificate {
+    Certificate {
+        slot: Arc::clone(slot),
+        cert: settings.cert.value.clone(),
+        key: settings.key.value.clone(),
+        default: settings.default,
+        listeners: settings.listener.iter().map(|name| name.value.clone()).collect(),
+        problem: None,
+        pending: None,
+    }
+}
+
+fn warn(settings: &CertificateSettings, pair: &Pair, problems: &mut Vec<Problem>) {
+    for warning in &pair.warnings {
+        let (message, advice) = told(warning);
+        problems.push(Problem::warning(settings.key.place, message, advice));
+    }
+}
+
+/// What is wrong, and what to do: the two halves of a certificate's message.
+fn told(message: &impl std::fmt::Display) -> (String, String) {
+    let text = message.to_string();
+    match text.rsplit_once("; ") {
+        Some((message, advice)) => (message.to_owned(), advice.to_owned()),
+        None => (text, "put a good pair of files there".to_owned()),
+    }
+}
+
+/// The key of the table whose file is at fault.
+fn at_fault(settings: &CertificateSettings, error: &PairError) -> crate::base::place::Place {
+    if error.file() == settings.key.as_path() { settings.key.place } else { settings.cert.place }
+}

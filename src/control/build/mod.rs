@@ -1,0 +1,65 @@
+//! From a config to a snapshot: reads the certificates, compiles routes, carries over what must survive.
+//!
+//! Nothing is changed here: what a build made takes effect when the caller makes its snapshot current and then calls
+//! [`Built::swap_certificates`]. So a config that is refused has touched nothing.
+
+mod certificates;
+mod coverage;
+mod listeners;
+mod routes;
+
+use std::sync::Arc;
+
+use crate::base::metrics::Registry;
+use crate::base::settings::{Problem, Severity};
+use crate::control::config::Config;
+use crate::proxy::balance::Pool;
+use crate::proxy::policy::Hsts;
+use crate::proxy::snapshot::Snapshot;
+
+pub use certificates::{Certificate, Certificates};
+
+/// What a config was compiled to.
+pub struct Built {
+    /// To be made current.
+    pub snapshot: Arc<Snapshot>,
+    /// The certificates it serves, and those that wait to be swapped in.
+    pub certificates: Certificates,
+    /// What the operator should look at.
+    pub warnings: Vec<Problem>,
+}
+
+/// Compiles `config`. What `previous` has under the same name goes on: counts, connections, certificates, tickets, the
+/// order of backends.
+///
+/// # Errors
+/// Every problem, at once. Without `previous`, at the start and in `check`, a certificate that cannot be served is one; at a
+/// reload it is a warning, and its last good pair serves on.
+pub fn build(config: &Config, registry: &Registry, previous: Option<&Built>) -> Result<Built, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let certificates =
+        certificates::read(&config.certificates, previous.map(|built| &built.certificates), &mut problems);
+    problems.extend(coverage::problems(config, &certificates));
+    let pools = pools(config, registry, previous);
+    let listeners = listeners::compile(config, registry, &certificates, previous, &mut problems);
+    let routes = routes::compile(config, registry, &pools);
+    let (errors, warnings) = problems.into_iter().partition::<Vec<_>, _>(|problem| problem.severity == Severity::Error);
+    if !errors.is_empty() {
+        return Err(errors.into_iter().chain(warnings).collect());
+    }
+    let hsts = config.hosts.iter().filter_map(|host| Some((host.name.as_str(), host.hsts?.0.as_secs())));
+    let snapshot = Snapshot {
+        generation: previous.map_or(1, |built| built.snapshot.generation + 1),
+        listeners,
+        routes,
+        hsts: Hsts::new(hsts),
+        trusted_proxies: config.server.trusted_proxies.clone(),
+        pools,
+    };
+    Ok(Built { snapshot: Arc::new(snapshot), certificates, warnings })
+}
+
+fn pools(config: &Config, registry: &Registry, previous: Option<&Built>) -> Vec<Arc<Pool>> {
+    let before = |name: &str| previous?.snapshot.pools.iter().find(|pool| pool.name == name).map(Arc::as_ref);
+    config.pools.iter().map(|settings| Arc::new(Pool::build(settings, registry, before(&settings.name)))).collect()
+}

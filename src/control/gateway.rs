@@ -1,0 +1,181 @@
+//! The running gateway: what is live, and how a new config becomes it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::base::log::Log;
+use crate::base::metrics::{Registry, Reload};
+use crate::base::settings::Problem;
+use crate::control::build::{Built, build};
+use crate::control::config::{self, Config, Overrides, Sources};
+use crate::control::ports::Ports;
+use crate::proxy::route::HostPattern;
+use crate::proxy::snapshot::Live;
+use crate::proxy::worker::Shared;
+
+/// What is live, and where it came from.
+pub struct Gateway {
+    /// What the workers share.
+    pub shared: Arc<Shared>,
+    file: PathBuf,
+    live: Accepted,
+    ports: Ports,
+    /// Why the last reload changed nothing, one line a problem.
+    refused: Option<String>,
+}
+
+/// A config that was loaded and built.
+pub struct Accepted {
+    /// What the file says.
+    pub config: Config,
+    /// What it was compiled to.
+    pub built: Built,
+    /// What it was read from.
+    pub sources: Sources,
+}
+
+/// Why a config was not accepted, ready to be shown.
+pub struct Refused {
+    /// Every problem with its source line marked.
+    pub marked: String,
+    /// Every problem on a line of its own.
+    pub lines: Vec<String>,
+}
+
+/// Loads and builds the config in `file`. `previous` is what serves now.
+///
+/// # Errors
+/// Every problem, rendered.
+pub fn accept(file: &Path, registry: &Registry, previous: Option<&Built>) -> Result<(Accepted, Vec<Problem>), Refused> {
+    let loaded = match Config::load(file, &config::of_process(), &Overrides::default()) {
+        Ok(loaded) => loaded,
+        Err(failure) => {
+            let lines = failure.problems.iter().map(|problem| config::line(problem, &failure.sources)).collect();
+            return Err(Refused { marked: failure.marked(false), lines });
+        }
+    };
+    match build(&loaded.config, registry, previous) {
+        Ok(mut built) => {
+            let mut warnings = loaded.warnings;
+            warnings.append(&mut built.warnings);
+            Ok((Accepted { config: loaded.config, built, sources: loaded.sources }, warnings))
+        }
+        Err(problems) => Err(refused(&problems, &loaded.sources)),
+    }
+}
+
+/// Problems, rendered against what they were found in.
+pub fn refused(problems: &[Problem], sources: &Sources) -> Refused {
+    let marked = problems.iter().map(|problem| config::marked(problem, sources, false)).collect::<Vec<_>>().join("\n");
+    Refused { marked, lines: problems.iter().map(|problem| config::line(problem, sources)).collect() }
+}
+
+impl Gateway {
+    /// The gateway on a config that was accepted, before anything listens.
+    pub fn new(file: &Path, accepted: Accepted, shared: Arc<Shared>) -> Self {
+        Self { shared, file: file.to_owned(), live: accepted, ports: Ports::default(), refused: None }
+    }
+
+    /// The live config of a registry and log: the snapshot that goes into [`Shared`].
+    pub fn live(accepted: &Accepted) -> Live {
+        Live::new(Arc::clone(&accepted.built.snapshot))
+    }
+
+    /// Opens every listener and begins to serve.
+    ///
+    /// # Errors
+    /// The addresses that cannot be had, rendered.
+    pub fn open(&mut self) -> Result<(), Refused> {
+        let opened = self.ports.open(&self.live.config, self.shared.places.len());
+        let opened = opened.map_err(|problems| refused(&problems, &self.live.sources))?;
+        self.ports.hand_over(opened, &self.shared);
+        self.went_live();
+        Ok(())
+    }
+
+    /// Reads the config and the certificates again. All or nothing: where anything is wrong, everything stays as it is.
+    pub fn reload(&mut self) {
+        if let Err(refused) = self.try_reload() {
+            let problems = refused.lines.join("\n");
+            if self.refused.as_deref() != Some(&problems) {
+                for line in &refused.lines {
+                    tracing::error!(problem = %line, "reload refused; what was live serves on");
+                }
+            }
+            self.refused = Some(problems);
+            self.shared.registry.count_reload(Reload::Rejected);
+        }
+    }
+
+    fn try_reload(&mut self) -> Result<(), Refused> {
+        let (accepted, warnings) = accept(&self.file, &self.shared.registry, Some(&self.live.built))?;
+        let opened = self.ports.open(&accepted.config, self.shared.places.len());
+        let opened = opened.map_err(|problems| refused(&problems, &accepted.sources))?;
+        for warning in &warnings {
+            tracing::warn!(problem = %config::line(warning, &accepted.sources), "config accepted with a warning");
+        }
+        if accepted.config.server.workers != self.live.config.server.workers
+            || accepted.config.admin != self.live.config.admin
+        {
+            tracing::warn!("changes of server.workers and [admin] take effect at the next start");
+        }
+        self.live = accepted;
+        self.shared.live.swap(Arc::clone(&self.live.built.snapshot));
+        self.ports.hand_over(opened, &self.shared);
+        self.ports.close_others(&self.live.config, &self.shared);
+        self.shared.log.configure(self.live.config.log.clone());
+        self.refused = None;
+        self.shared.registry.count_reload(Reload::Applied);
+        self.went_live();
+        Ok(())
+    }
+
+    /// Serves the certificates that were read and tells the world.
+    fn went_live(&mut self) {
+        let hosts: Vec<&str> = self.live.config.routes.iter().flat_map(|route| &route.host).filter_map(exact).collect();
+        self.live.built.certificates.swap(&hosts);
+        let generation = self.live.built.snapshot.generation;
+        self.state_facts(generation);
+        tracing::info!(generation, "serving");
+    }
+
+    fn state_facts(&self, generation: u64) {
+        let registry = &self.shared.registry;
+        registry.set_generation(generation);
+        registry.set_certificates(self.live.built.certificates.iter().map(|certificate| {
+            let end = certificate.slot.current().not_after.duration_since(std::time::UNIX_EPOCH);
+            (certificate.slot.name().to_string(), end.map_or(0, |end| i64::try_from(end.as_secs()).unwrap_or(i64::MAX)))
+        }));
+        registry.set_weights(self.live.config.pools.iter().flat_map(|pool| {
+            let name = pool.name.value.clone();
+            pool.backends
+                .iter()
+                .map(move |backend| ((name.clone(), backend.url.text.clone()), u32::from(backend.weight)))
+        }));
+    }
+
+    /// The files and folders whose change is a reason to reload.
+    pub fn watched(&self) -> (Vec<PathBuf>, Vec<PathBuf>) {
+        let certificates =
+            self.live.built.certificates.iter().flat_map(|certificate| [&certificate.cert, &certificate.key]);
+        let files = self.live.sources.files().map(Path::to_owned).chain(certificates.cloned()).collect();
+        (files, self.live.sources.folders().map(Path::to_owned).collect())
+    }
+
+    /// The config that is live.
+    pub fn config(&self) -> &Config {
+        &self.live.config
+    }
+
+    /// The logs.
+    pub fn log(&self) -> &Log {
+        &self.shared.log
+    }
+}
+
+fn exact(host: &crate::base::place::At<HostPattern>) -> Option<&str> {
+    match &host.value {
+        HostPattern::Exact(name) => Some(name),
+        HostPattern::Wildcard(_) => None,
+    }
+}

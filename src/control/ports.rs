@@ -1,0 +1,115 @@
+//! The listening sockets: opened before a config goes live, handed to the workers, closed when no config has them.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use crate::base::settings::Problem;
+use crate::control::config::Config;
+use crate::proxy::listen::tcp;
+use crate::proxy::worker::{Command, Shared};
+
+/// A listener's name and one of its addresses as configured.
+type Key = (Arc<str>, SocketAddr);
+
+/// What is open, by listener and configured address, with the address that the kernel gave.
+#[derive(Default)]
+pub struct Ports {
+    open: BTreeMap<Key, SocketAddr>,
+}
+
+/// Sockets that a config needs and that were not open yet.
+pub struct Opened(Vec<(Key, SocketAddr, Vec<TcpListener>)>);
+
+impl Ports {
+    /// Opens what `config` needs and is not open yet, for so many workers.
+    ///
+    /// # Errors
+    /// One problem for each address that cannot be had. Nothing is open that was not before.
+    pub fn open(&self, config: &Config, workers: usize) -> Result<Opened, Vec<Problem>> {
+        let (mut opened, mut problems) = (Vec::new(), Vec::new());
+        for listener in &config.listeners {
+            for bind in &listener.bind {
+                let (name, address) = (Arc::<str>::from(listener.name.as_str()), bind.value.0);
+                if self.open.contains_key(&(Arc::clone(&name), address)) {
+                    continue;
+                }
+                // Ours already under another listener's name: this one takes over before that one is closed.
+                let ours = self.open.values().any(|open| *open == address);
+                match sockets(address, workers, ours) {
+                    Ok((actual, sockets)) => opened.push(((name, address), actual, sockets)),
+                    Err(error) => {
+                        let (message, advice) = told(address, &error);
+                        problems.push(Problem::error(bind.place, message, advice));
+                    }
+                }
+            }
+        }
+        if problems.is_empty() { Ok(Opened(opened)) } else { Err(problems) }
+    }
+
+    /// Hands the sockets to the workers: connections that wait in them are served from now on.
+    pub fn hand_over(&mut self, opened: Opened, shared: &Shared) {
+        for ((listener, address), actual, sockets) in opened.0 {
+            for (place, socket) in shared.places.iter().zip(sockets) {
+                // A worker that is gone is draining, and so is the process.
+                let _ = place.mailbox.send(Command::Listen { listener: Arc::clone(&listener), address, socket });
+            }
+            tracing::info!(listener = %listener, address = %actual, "listening");
+            self.open.insert((listener, address), actual);
+        }
+    }
+
+    /// Closes what `config` no longer has. Connections of a listener that is gone end at their next chance.
+    pub fn close_others(&mut self, config: &Config, shared: &Shared) {
+        let wanted = |(name, address): &Key| {
+            let listener = config.listeners.iter().find(|listener| **listener.name == **name);
+            (
+                listener.is_some(),
+                listener.is_some_and(|listener| listener.bind.iter().any(|bind| bind.value.0 == *address)),
+            )
+        };
+        self.open.retain(|key, actual| {
+            let (known, kept) = wanted(key);
+            if !kept {
+                for place in &shared.places {
+                    let close = Command::Close { listener: Arc::clone(&key.0), address: key.1, drain: !known };
+                    let _ = place.mailbox.send(close);
+                }
+                tracing::info!(listener = %key.0, address = %actual, "no longer listening");
+            }
+            kept
+        });
+    }
+
+    /// The addresses that a listener really has.
+    pub fn addresses(&self, listener: &str) -> impl Iterator<Item = SocketAddr> {
+        self.open.iter().filter(move |((name, _), _)| **name == *listener).map(|(_, actual)| *actual)
+    }
+}
+
+fn sockets(address: SocketAddr, workers: usize, ours: bool) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
+    let sockets = tcp::bind(address, workers, ours)?;
+    let actual = sockets.first().ok_or(io::ErrorKind::InvalidInput)?.local_addr()?;
+    Ok((actual, sockets))
+}
+
+fn told(address: SocketAddr, error: &io::Error) -> (String, String) {
+    let port = address.port();
+    match error.kind() {
+        io::ErrorKind::AddrInUse => (
+            format!("{address} is taken: another program listens there"),
+            format!("stop it (`ss -ltnp 'sport = :{port}'` shows which), or choose another port"),
+        ),
+        io::ErrorKind::PermissionDenied => (
+            format!("no permission to listen on {address}"),
+            "ports below 1024 need CAP_NET_BIND_SERVICE: `setcap cap_net_bind_service=+ep` on the binary, or AmbientCapabilities in the systemd unit; or choose a port from 1024".to_owned(),
+        ),
+        io::ErrorKind::AddrNotAvailable => (
+            format!("this machine has no address {}", address.ip()),
+            "use one that `ip address` shows, or `0.0.0.0` and `[::]` for all".to_owned(),
+        ),
+        _ => (format!("cannot listen on {address}: {error}"), "choose another address".to_owned()),
+    }
+}
