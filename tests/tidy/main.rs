@@ -127,9 +127,9 @@ struct Source {
 }
 
 impl Source {
-    /// The file up to its tests, which stand at the foot or in a `tests.rs` of their own.
+    /// The file up to its tests, which stand at the foot, in a `tests.rs` of their own or in a folder beside it.
     fn code(&self) -> &str {
-        if self.path.ends_with("/tests.rs") {
+        if self.path.ends_with("/tests.rs") || self.path.contains("/tests/") {
             return "";
         }
         self.text.find("\n#[cfg(test)]\nmod ").map_or(&self.text, |tests| &self.text[..tests])

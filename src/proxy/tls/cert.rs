@@ -215,7 +215,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
-    use super::super::testing::{Ca, now};
+    use super::super::tests::support::{Ca, now};
     use super::*;
 
     /// Writes the texts to `a.crt` and `a.key` of a directory of its own and loads them.

@@ -30,6 +30,4 @@ pub use settings::{CertificateSettings, CipherSuite, HostSettings, MinVersion, S
 pub use slot::{CertSlot, Refusal, Swap};
 
 #[cfg(test)]
-mod testing;
-#[cfg(test)]
 mod tests;

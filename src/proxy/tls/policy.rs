@@ -130,7 +130,7 @@ pub(super) fn template(
 #[cfg(test)]
 mod tests {
     use super::super::settings;
-    use super::super::testing::at;
+    use super::super::tests::support::at;
     use super::*;
 
     #[test]

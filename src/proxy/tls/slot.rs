@@ -110,7 +110,7 @@ impl CertSlot {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Ca, frontend};
+    use super::super::tests::support::{Ca, frontend};
     use super::*;
 
     #[test]
@@ -122,7 +122,7 @@ mod tests {
                 params.not_after = rcgen::date_time_ymd(to, 1, 1);
             });
             let (cert, key) = (("a.crt".as_ref(), cert.as_bytes()), ("a.key".as_ref(), key.as_bytes()));
-            Arc::new(Pair::parse(cert, key, super::super::testing::now()).unwrap())
+            Arc::new(Pair::parse(cert, key, super::super::tests::support::now()).unwrap())
         };
         let first = dated(&["a.example", "b.example"], 2020, 2030);
         let slot = CertSlot::new("main", Arc::clone(&first));

@@ -1,5 +1,7 @@
 //! Whole handshakes over loopback, with a client that is not ours.
 
+pub(super) mod support;
+
 use std::sync::Arc;
 
 use rustls::version::{TLS12, TLS13};
@@ -7,7 +9,7 @@ use rustls::{AlertDescription, ClientConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::testing::*;
+use self::support::*;
 use super::*;
 
 fn alert<T>(result: std::io::Result<T>) -> AlertDescription {

@@ -13,26 +13,26 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::*;
+use super::super::*;
 use crate::base::place::{At, Place};
 
 /// Some day in 2027.
-pub(super) fn now() -> SystemTime {
+pub(crate) fn now() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_800_000_000)
 }
 
 /// Issues certificates that its clients trust.
-pub(super) struct Ca(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Ca(CertifiedIssuer<'static, KeyPair>);
 
 impl Ca {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
     /// The PEM of a certificate for `names` after `edit`, and of its key.
-    pub(super) fn pem(&self, names: &[&str], edit: impl FnOnce(&mut CertificateParams)) -> (String, String) {
+    pub(crate) fn pem(&self, names: &[&str], edit: impl FnOnce(&mut CertificateParams)) -> (String, String) {
         let mut params =
             CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
         edit(&mut params);
@@ -40,19 +40,19 @@ impl Ca {
         (params.signed_by(&key, &self.0).unwrap().pem(), key.serialize_pem())
     }
 
-    pub(super) fn pair(&self, names: &[&str]) -> Arc<Pair> {
+    pub(crate) fn pair(&self, names: &[&str]) -> Arc<Pair> {
         let (cert, key) = self.pem(names, |_| {});
         Arc::new(
             Pair::parse((Path::new("a.crt"), cert.as_bytes()), (Path::new("a.key"), key.as_bytes()), now()).unwrap(),
         )
     }
 
-    pub(super) fn slot(&self, name: &str, names: &[&str]) -> Arc<CertSlot> {
+    pub(crate) fn slot(&self, name: &str, names: &[&str]) -> Arc<CertSlot> {
         Arc::new(CertSlot::new(name, self.pair(names)))
     }
 
     /// A client of these versions that trusts this issuer and offers both protocols.
-    pub(super) fn client(&self, versions: &[&'static rustls::SupportedProtocolVersion]) -> ClientConfig {
+    pub(crate) fn client(&self, versions: &[&'static rustls::SupportedProtocolVersion]) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.0.pem().as_bytes()).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -66,35 +66,35 @@ impl Ca {
     }
 }
 
-pub(super) fn at<T>(value: T) -> At<T> {
+pub(crate) fn at<T>(value: T) -> At<T> {
     At::new(value, Place::default())
 }
 
-pub(super) fn host(name: &str, min_version: MinVersion) -> HostSettings {
+pub(crate) fn host(name: &str, min_version: MinVersion) -> HostSettings {
     HostSettings { name: at(name.to_owned()), min_version: Some(min_version), hsts: None }
 }
 
 /// A frontend with default settings over these slots, none of them marked as default.
-pub(super) fn frontend(slots: &[&Arc<CertSlot>]) -> Arc<Frontend> {
+pub(crate) fn frontend(slots: &[&Arc<CertSlot>]) -> Arc<Frontend> {
     Frontend::build(&Settings::default(), &[], allowed(slots), None).unwrap()
 }
 
-pub(super) fn allowed(slots: &[&Arc<CertSlot>]) -> Vec<Allowed> {
+pub(crate) fn allowed(slots: &[&Arc<CertSlot>]) -> Vec<Allowed> {
     slots.iter().map(|slot| Allowed { slot: Arc::clone(slot), default: false }).collect()
 }
 
 /// Both ends of a handshake.
-pub(super) type Ends = (Result<Accepted, HandshakeError>, std::io::Result<TlsStream<TcpStream>>);
+pub(crate) type Ends = (Result<Accepted, HandshakeError>, std::io::Result<TlsStream<TcpStream>>);
 
 /// A handshake over loopback with a client that asks for `name`: a host name, or an address and so no SNI.
-pub(super) async fn handshake(frontend: &Frontend, client: &Arc<ClientConfig>, name: &str) -> Ends {
+pub(crate) async fn handshake(frontend: &Frontend, client: &Arc<ClientConfig>, name: &str) -> Ends {
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let connector = TlsConnector::from(Arc::clone(client));
     raw(frontend, async |stream| connector.connect(name, stream).await).await
 }
 
 /// A connection over loopback on which the client does `what`; the server does its handshake.
-pub(super) async fn raw<T>(
+pub(crate) async fn raw<T>(
     frontend: &Frontend,
     what: impl AsyncFnOnce(TcpStream) -> T,
 ) -> (Result<Accepted, HandshakeError>, T) {
@@ -107,7 +107,7 @@ pub(super) async fn raw<T>(
 }
 
 /// Both ends of a handshake that has to succeed, after one byte from the server, with which a ticket arrives.
-pub(super) async fn connected(
+pub(crate) async fn connected(
     frontend: &Frontend,
     client: &Arc<ClientConfig>,
     name: &str,
@@ -118,7 +118,7 @@ pub(super) async fn connected(
     (server, client)
 }
 
-pub(super) async fn exchange(server: &mut Accepted, client: &mut TlsStream<TcpStream>) {
+pub(crate) async fn exchange(server: &mut Accepted, client: &mut TlsStream<TcpStream>) {
     server.stream.write_all(b"!").await.unwrap();
     server.stream.flush().await.unwrap();
     assert_eq!(client.read_u8().await.unwrap(), b'!');
