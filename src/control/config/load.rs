@@ -10,7 +10,7 @@ use super::environment::{Overrides, given};
 use super::failure::Failure;
 use super::sources::Sources;
 use super::{Config, check, files, syntax};
-use crate::base::settings::{Environment, Problem, Reader, Severity};
+use crate::base::settings::{Environment, Problem, Reader, Severity, Shape};
 
 /// A config that was accepted.
 #[derive(Debug)]
@@ -31,6 +31,11 @@ impl Config {
     pub fn load(path: &Path, environment: &Environment, overrides: &Overrides) -> Result<Loaded, Box<Failure>> {
         let (sources, problems) = files::read(path, environment);
         read(sources, problems, environment, overrides)
+    }
+
+    /// The shape of a config file: every key with its documentation, range and default.
+    pub fn shape() -> Shape {
+        Shape::table(|section| drop(Draft::keys(section)))
     }
 
     /// Reads a config from `text`, as if it stood in a file `config.toml` in the working directory. Nothing is included.
@@ -59,11 +64,11 @@ fn read(
             Err(wrong) => problems.extend(wrong),
         }
     }
-    let whole = problems.iter().all(|problem| problem.severity != Severity::Error);
+    let complete = problems.iter().all(|problem| problem.severity != Severity::Error);
     problems.into_iter().for_each(|problem| reader.report(problem));
     let draft = documents.split_first().map(|(main, included)| draft(&reader, main, included));
     drop(documents);
-    let config = draft.map(|draft| check::resolve(draft, &reader, &sources, whole));
+    let config = draft.map(|draft| check::resolve(draft, &reader, &mut sources, complete));
     let (problems, untold) = reader.finish();
     let accepted = problems.iter().all(|problem| problem.severity != Severity::Error);
     match config {
