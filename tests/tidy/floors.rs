@@ -6,8 +6,9 @@ use crate::imports::named_paths;
 use crate::{none, sources};
 
 /// Module → floor. A module imports from below; on its own floor only what `SIBLINGS` lists.
-const FLOORS: [(&str, u8); 28] = [
+const FLOORS: [(&str, u8); 29] = [
     ("base", 0),
+    ("proxy::io", 1),
     ("proxy::message", 1),
     ("proxy::fault", 2),
     ("proxy::exchange", 3),
