@@ -6,12 +6,11 @@ use crate::imports::named_paths;
 use crate::{none, sources};
 
 /// Module → floor. A module imports from below; on its own floor only what `SIBLINGS` lists.
-const FLOORS: [(&str, u8); 29] = [
+const FLOORS: [(&str, u8); 28] = [
     ("base", 0),
     ("proxy::io", 1),
     ("proxy::message", 1),
     ("proxy::fault", 2),
-    ("proxy::exchange", 3),
     ("proxy::listen", 4),
     ("proxy::tls", 4),
     ("proxy::http", 4),
@@ -20,22 +19,22 @@ const FLOORS: [(&str, u8); 29] = [
     ("proxy::balance", 4),
     ("proxy::upstream", 4),
     ("proxy::snapshot", 5),
-    ("proxy::serve", 6),
-    ("proxy::worker", 7),
-    ("control::config", 8),
-    ("control::build", 9),
-    ("control::acme", 10),
-    ("control::admin", 10),
-    ("control::health", 10),
-    ("control::metrics", 10),
-    ("control::reload", 10),
-    ("control::rollout", 10),
-    ("control::signals", 10),
-    ("control::watch", 10),
-    ("control", 11),
-    ("control::demo", 12),
-    ("control::cli", 13),
-    ("main", 14),
+    ("proxy::worker", 6),
+    ("proxy::connection", 7),
+    ("proxy::exchange", 8),
+    ("proxy::serve", 9),
+    ("proxy::accept", 10),
+    ("control::config", 11),
+    ("control::build", 12),
+    ("control::acme", 13),
+    ("control::admin", 13),
+    ("control::health", 13),
+    ("control::reload", 13),
+    ("control::rollout", 13),
+    ("control", 14),
+    ("control::demo", 15),
+    ("control::cli", 16),
+    ("main", 17),
 ];
 
 /// Imports between modules of one floor that are right, and why.

@@ -127,12 +127,12 @@ struct Source {
 }
 
 impl Source {
-    /// The file up to its tests, which stand at the foot or in a `tests.rs` of their own.
+    /// The file up to its tests, which stand at the foot, or in a `tests.rs` with its `testing.rs` beside.
     fn code(&self) -> &str {
-        if self.path.ends_with("/tests.rs") {
+        if self.path.ends_with("/tests.rs") || self.path.ends_with("/testing.rs") {
             return "";
         }
-        self.text.find("\n#[cfg(test)]\nmod ").map_or(&self.text, |tests| &self.text[..tests])
+        self.text.find("\n#[cfg(test)]\nmod tests {").map_or(&self.text, |tests| &self.text[..tests])
     }
 }
 
