@@ -4,6 +4,7 @@
 mod demo;
 mod first_light;
 mod observing;
+mod readme;
 mod refusals;
 mod reload;
 mod startup;

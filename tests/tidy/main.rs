@@ -129,10 +129,10 @@ struct Source {
 impl Source {
     /// The file up to its tests, which stand at the foot, in a `tests.rs` of their own or in a folder beside it.
     fn code(&self) -> &str {
-        if self.path.ends_with("/tests.rs") || self.path.contains("/tests/") {
+        if self.path.ends_with("/tests.rs") || self.path.ends_with("/testing.rs") || self.path.contains("/tests/") {
             return "";
         }
-        self.text.find("\n#[cfg(test)]\nmod ").map_or(&self.text, |tests| &self.text[..tests])
+        self.text.find("\n#[cfg(test)]\nmod tests {").map_or(&self.text, |tests| &self.text[..tests])
     }
 }
 

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use time::OffsetDateTime;
 
+use crate::base::clock;
+
 use super::Failure;
 use super::authority::{Authority, Pair};
 use super::backends::Backends;
@@ -71,7 +73,7 @@ impl Stage {
     }
 
     fn write_certificates(&self) -> Result<(), Failure> {
-        let authority = Authority::new(OffsetDateTime::now_utc())?;
+        let authority = Authority::new(OffsetDateTime::from(clock::now()))?;
         self.write("ca.crt", &authority.certificate(), 0o644)?;
         for (directory, title) in
             [("certs", "Portcullis demo, certificate 1"), ("spare", "Portcullis demo, certificate 2")]

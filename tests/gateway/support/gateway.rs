@@ -60,7 +60,7 @@ impl Home {
     pub(crate) fn replace(&self, name: &str, text: &str) {
         use std::os::unix::fs::PermissionsExt;
 
-        let fresh = self.path(&format!(".{name}.new"));
+        let fresh = self.path(&format!("{name}.new"));
         std::fs::write(&fresh, text).unwrap();
         std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(0o600)).unwrap();
         std::fs::rename(fresh, self.path(name)).unwrap();
