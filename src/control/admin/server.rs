@@ -72,7 +72,7 @@ impl Server {
         self.address
     }
 
-    /// Serves until `until` is over; then closes the listener and, with it, every connection. Needs a `LocalSet`.
+    /// Serves until `until` is over, then closes the listener. Needs a `LocalSet`; open connections end with it.
     pub async fn serve(self, until: impl Future<Output = ()>) {
         tracing::info!(address = %self.address, "admin listening");
         tokio::select! {
@@ -128,3 +128,6 @@ impl Room {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
