@@ -1,5 +1,6 @@
 //! The control plane: loads the config, builds snapshots, watches files, shows what is live.
 
+pub mod admin;
 pub mod build;
 pub mod cli;
 pub mod config;

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::settings::Settings;
 
 /// Messages that may wait: at most some 30 MiB with every batch full.
-const DEPTH: usize = 1024;
+pub(super) const DEPTH: usize = 1024;
 
 /// What the log thread gets.
 pub(super) enum Message {

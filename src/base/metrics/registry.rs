@@ -231,3 +231,112 @@ fn distribution(visitor: &mut dyn Visitor, labels: &[(&'static str, &str)], sum:
     visitor.sample("_sum", labels, count(sum.nanoseconds) / 1e9);
     visitor.sample("_count", labels, count(below));
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::base::metrics::Handshake;
+
+    #[test]
+    fn a_scrape_shows_every_family_in_order() {
+        let registry = Registry::new();
+        let (web, api) = (registry.label("web"), registry.label("api"));
+        let (https, backend) = (registry.label("https"), registry.label("http://10.0.0.1:80"));
+        let worker = registry.worker();
+        worker.request(https, web, 200, Duration::from_millis(3));
+        worker.request(https, api, 503, Duration::from_secs(100));
+        worker.refused("no_backend", api);
+        worker.connection_opened(https);
+        worker.handshake(Handshake { version: "TLSv1.3", cipher: "x", group: "y", resumed: false });
+        worker.backend_started(web, backend);
+        registry.set_certificates([("b".into(), 2), ("a".into(), 1)]);
+        registry.count_reload(Reload::Rejected);
+        let text = registry.exposition();
+        let of = |name: &str| -> Vec<&str> { text.lines().filter(|line| line.starts_with(name)).collect() };
+        assert_eq!(
+            of("portcullis_requests_total"),
+            [
+                "portcullis_requests_total{listener=\"https\",route=\"api\",status=\"503\"} 1",
+                "portcullis_requests_total{listener=\"https\",route=\"web\",status=\"200\"} 1",
+            ]
+        );
+        let api = of("portcullis_request_duration_seconds").into_iter().filter(|line| line.contains("api"));
+        let api: Vec<&str> = api.collect();
+        assert_eq!(api[15], "portcullis_request_duration_seconds_bucket{route=\"api\",le=\"60\"} 0");
+        assert_eq!(api[16], "portcullis_request_duration_seconds_bucket{route=\"api\",le=\"+Inf\"} 1");
+        assert_eq!(
+            api[17..],
+            [
+                "portcullis_request_duration_seconds_sum{route=\"api\"} 100",
+                "portcullis_request_duration_seconds_count{route=\"api\"} 1",
+            ]
+        );
+        assert_eq!(
+            of("portcullis_certificate_not_after")[0],
+            "portcullis_certificate_not_after_timestamp_seconds{name=\"a\"} 1"
+        );
+        assert_eq!(of("portcullis_config_reloads_total{outcome=\"rejected\"}").len(), 1);
+        assert!(text.contains("\n# TYPE portcullis_request_duration_seconds histogram\n"));
+        assert!(of("process_open_fds")[0].len() > "process_open_fds ".len());
+        let families = of("# TYPE ").len();
+        assert_eq!(families, of("# HELP ").len());
+        assert!(families >= 22, "{families}");
+    }
+
+    #[test]
+    fn totals_add_up_over_labels() {
+        let registry = Registry::new();
+        let (pool, one, two) = (registry.label("p"), registry.label("one"), registry.label("two"));
+        let worker = registry.worker();
+        for (backend, outcome) in [(one, "ok"), (one, "connect_failed"), (two, "ok")] {
+            worker.backend_started(pool, backend);
+            worker.backend_finished(pool, backend, outcome, Some(Duration::from_millis(1)));
+        }
+        let total = |labels: &[(&str, &str)]| registry.total("portcullis_backend_requests_total", labels);
+        assert_eq!(total(&[("pool", "p")]), 3.0);
+        assert_eq!(total(&[("pool", "p"), ("backend", "one"), ("outcome", "ok")]), 1.0);
+        assert_eq!(total(&[("pool", "q")]), 0.0);
+        assert_eq!(registry.total("portcullis_backend_active_requests", &[]), 0.0);
+        assert_eq!(registry.total("portcullis_backend_response_seconds_count", &[("backend", "one")]), 2.0);
+    }
+
+    #[test]
+    fn scrapes_while_workers_count_lose_nothing_and_never_go_back() {
+        const EACH: u64 = 20_000;
+        let registry = Registry::new();
+        let (listener, start) = (registry.label("l"), Barrier::new(4));
+        std::thread::scope(|scope| {
+            for thread in 0..3 {
+                let (registry, start) = (&registry, &start);
+                scope.spawn(move || {
+                    let (worker, routes) = (registry.worker(), ["a", "b"].map(|name| registry.label(name)));
+                    start.wait();
+                    for turn in 0..EACH {
+                        let route = routes[(turn % 2) as usize];
+                        worker.request(
+                            listener,
+                            route,
+                            200 + (turn % 100) as u16 + thread,
+                            Duration::from_micros(turn),
+                        );
+                        worker.connection_opened(listener);
+                        worker.connection_closed(listener);
+                    }
+                });
+            }
+            start.wait();
+            let mut before = 0.0;
+            while before < count(3 * EACH) {
+                let now = registry.total("portcullis_requests_total", &[("listener", "l")]);
+                assert!(now >= before, "{now} after {before}");
+                before = now;
+            }
+        });
+        assert_eq!(registry.total("portcullis_requests_total", &[]), count(3 * EACH));
+        assert_eq!(registry.total("portcullis_request_duration_seconds_count", &[("route", "a")]), count(3 * EACH / 2));
+        assert_eq!(registry.total("portcullis_connections_open", &[]), 0.0);
+    }
+}

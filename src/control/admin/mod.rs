@@ -1,0 +1,29 @@
+//! The admin listener: health for probes, metrics for Prometheus, status for people.
+//!
+//! To add a page: a file in `pages/` and its line in the table there.
+
+mod answer;
+mod gate;
+mod pages;
+mod server;
+mod stall;
+pub mod status;
+pub mod token;
+
+use std::sync::Arc;
+
+pub use server::{BindError, Server};
+pub use token::Token;
+
+use crate::base::metrics::Registry;
+
+/// What the pages show. Everything is asked for at each request.
+#[derive(Clone)]
+pub struct Sources {
+    /// All metrics.
+    pub registry: Registry,
+    /// Whether every listener accepts and no drain has begun.
+    pub is_ready: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// What is live.
+    pub status: Arc<dyn Fn() -> status::Status + Send + Sync>,
+}

@@ -1,0 +1,6 @@
+//! `/healthz`: the process lives.
+
+use super::super::answer::found;
+use super::{Access, Page};
+
+pub(super) const PAGE: Page = Page { path: "/healthz", access: Access::Open, answer: |_| found("text/plain", "ok\n") };

@@ -1,0 +1,112 @@
+//! What is live, as `GET /api/v1/status` gives it and `portcullis status` shows it.
+//!
+//! Fields may be added; a reader takes what it knows, and what is missing has its default.
+
+use serde::{Deserialize, Serialize};
+
+/// Where it is found on the admin listener.
+pub const PATH: &str = "/api/v1/status";
+
+/// The whole gateway.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Status {
+    /// Of the program.
+    pub version: String,
+    /// Since the process started.
+    pub uptime_seconds: u64,
+    /// False while starting and while draining.
+    pub ready: bool,
+    /// Worker threads.
+    pub workers: u32,
+    /// The number of the config that is live; each applied one is one more.
+    pub generation: u64,
+    /// The config's main file.
+    pub config_file: String,
+    /// Why the last reload was refused; empty where it was applied.
+    pub problems: Vec<Problem>,
+    /// Where clients are accepted.
+    pub listeners: Vec<Listener>,
+    /// How many routes there are.
+    pub routes: u64,
+    /// Where requests go.
+    pub pools: Vec<Pool>,
+    /// What the gateway shows clients.
+    pub certificates: Vec<Certificate>,
+}
+
+/// One problem of a refused config.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Problem {
+    /// The file it stands in; empty where it stands in none.
+    pub file: String,
+    /// From 1; 0 where there is none.
+    pub line: u32,
+    /// From 1; 0 where there is none.
+    pub column: u32,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub advice: String,
+}
+
+/// One listener.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Listener {
+    /// Unique.
+    pub name: String,
+    /// What it accepts on, as `address:port`.
+    pub addresses: Vec<String>,
+    /// Whether it terminates TLS.
+    pub tls: bool,
+    /// Open now.
+    pub connections_open: u64,
+}
+
+/// One pool.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Pool {
+    /// Unique.
+    pub name: String,
+    /// How a backend is chosen.
+    pub balance: String,
+    /// In the order of the config.
+    pub backends: Vec<Backend>,
+}
+
+/// One backend of a pool.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Backend {
+    /// As it is written in the config.
+    pub url: String,
+    /// Relative to the others of its pool.
+    pub weight: u32,
+    /// In flight now.
+    pub active_requests: u64,
+    /// Since the process started.
+    pub requests: u64,
+    /// Of these, how many failed.
+    pub failures: u64,
+}
+
+/// One certificate.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Certificate {
+    /// Unique.
+    pub name: String,
+    /// The names and addresses it covers.
+    pub names: Vec<String>,
+    /// When it expires, RFC 3339.
+    pub not_after: String,
+    /// Whole days until then; negative afterwards.
+    pub days_left: i64,
+    /// The files it was read from.
+    pub files: Vec<String>,
+    /// Why its files, as they are now, were refused; none where they are what is shown to clients.
+    pub problem: Option<String>,
+}
