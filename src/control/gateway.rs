@@ -6,8 +6,10 @@ use std::sync::Arc;
 use crate::base::log::Log;
 use crate::base::metrics::{Registry, Reload};
 use crate::base::settings::Problem;
+use crate::control::admin::status;
 use crate::control::build::{Built, build};
 use crate::control::config::{self, Config, Overrides, Sources};
+use crate::control::inventory::Inventory;
 use crate::control::ports::Ports;
 use crate::proxy::route::HostPattern;
 use crate::proxy::snapshot::Live;
@@ -20,6 +22,7 @@ pub struct Gateway {
     file: PathBuf,
     live: Accepted,
     ports: Ports,
+    inventory: Inventory,
     /// Why the last reload changed nothing, one line a problem.
     refused: Option<String>,
 }
@@ -40,6 +43,8 @@ pub struct Refused {
     pub marked: String,
     /// Every problem on a line of its own.
     pub lines: Vec<String>,
+    /// Every problem in parts, for the status.
+    pub problems: Vec<status::Problem>,
 }
 
 /// Loads and builds the config in `file`. `previous` is what serves now.
@@ -50,8 +55,7 @@ pub fn accept(file: &Path, registry: &Registry, previous: Option<&Built>) -> Res
     let loaded = match Config::load(file, &config::of_process(), &Overrides::default()) {
         Ok(loaded) => loaded,
         Err(failure) => {
-            let lines = failure.problems.iter().map(|problem| config::line(problem, &failure.sources)).collect();
-            return Err(Refused { marked: failure.marked(false), lines });
+            return Err(Refused { marked: failure.marked(false), ..refused(&failure.problems, &failure.sources) });
         }
     };
     match build(&loaded.config, registry, previous) {
@@ -67,13 +71,34 @@ pub fn accept(file: &Path, registry: &Registry, previous: Option<&Built>) -> Res
 /// Problems, rendered against what they were found in.
 pub fn refused(problems: &[Problem], sources: &Sources) -> Refused {
     let marked = problems.iter().map(|problem| config::marked(problem, sources, false)).collect::<Vec<_>>().join("\n");
-    Refused { marked, lines: problems.iter().map(|problem| config::line(problem, sources)).collect() }
+    Refused {
+        marked,
+        lines: problems.iter().map(|problem| config::line(problem, sources)).collect(),
+        problems: problems.iter().map(|problem| part(problem, sources)).collect(),
+    }
+}
+
+fn part(problem: &Problem, sources: &Sources) -> status::Problem {
+    let (line, column) = problem.place.map_or((0, 0), |place| sources.position(place));
+    status::Problem {
+        file: problem.place.map(|place| sources.path(place).display().to_string()).unwrap_or_default(),
+        line: u32::try_from(line).unwrap_or(0),
+        column: u32::try_from(column).unwrap_or(0),
+        message: problem.message.clone(),
+        advice: problem.advice.clone(),
+    }
 }
 
 impl Gateway {
     /// The gateway on a config that was accepted, before anything listens.
     pub fn new(file: &Path, accepted: Accepted, shared: Arc<Shared>) -> Self {
-        Self { shared, file: file.to_owned(), live: accepted, ports: Ports::default(), refused: None }
+        let inventory = Inventory::new(file);
+        Self { shared, file: file.to_owned(), live: accepted, ports: Ports::default(), inventory, refused: None }
+    }
+
+    /// What is shown of it.
+    pub fn inventory(&self) -> &Inventory {
+        &self.inventory
     }
 
     /// The live config of a registry and log: the snapshot that goes into [`Shared`].
@@ -103,6 +128,7 @@ impl Gateway {
                 }
             }
             self.refused = Some(problems);
+            self.inventory.set_problems(refused.problems);
             self.shared.registry.count_reload(Reload::Rejected);
         }
     }
@@ -136,6 +162,8 @@ impl Gateway {
         self.live.built.certificates.swap(&hosts);
         let generation = self.live.built.snapshot.generation;
         self.state_facts(generation);
+        self.inventory.set_live(self.ports.all(), self.live.built.certificates.iter().cloned().collect());
+        self.inventory.set_problems(Vec::new());
         tracing::info!(generation, "serving");
     }
 

@@ -6,7 +6,9 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod gateway;
+pub mod inventory;
 pub mod ports;
+pub mod state;
 pub mod supervisor;
 
 pub use supervisor::{check, run};

@@ -83,9 +83,9 @@ impl Ports {
         });
     }
 
-    /// The addresses that a listener really has.
-    pub fn addresses(&self, listener: &str) -> impl Iterator<Item = SocketAddr> {
-        self.open.iter().filter(move |((name, _), _)| **name == *listener).map(|(_, actual)| *actual)
+    /// Every listener with each address that it really has.
+    pub fn all(&self) -> Vec<(String, SocketAddr)> {
+        self.open.iter().map(|((name, _), actual)| (name.to_string(), *actual)).collect()
     }
 }
 

@@ -4,17 +4,18 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::base::log::Log;
 use crate::base::metrics::Registry;
+use crate::control::admin;
 use crate::control::cli::BAD_CONFIG;
-use crate::control::config::{self, Workers};
+use crate::control::config::{self, AdminListen, Workers};
 use crate::control::gateway::{self, Accepted, Gateway};
+use crate::control::state::State;
 use crate::proxy::worker::{self, Command, Load, Place, Shared};
 
 /// How long after the drain the logs may take to be written.
@@ -75,28 +76,67 @@ fn fail(message: &str) -> ExitCode {
 /// Serves until told to stop. An error is what the operator is to read.
 fn serve(file: &Path, accepted: Accepted, registry: Registry, log: &Log, serving: impl FnOnce()) -> Result<(), String> {
     raise_file_limit();
-    let failed = |what: &str, error: io::Error| format!("portcullis: cannot {what}: {error}\n");
+    let server = accepted.config.server.clone();
+    let _state = State::hold(&server.state_dir).map_err(|error| line(&error))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| failed("start the control runtime", error))?;
-    let drain = accepted.config.server.drain.0;
-    let (places, mailboxes) = places(worker_count(accepted.config.server.workers));
+    let runtime = runtime.map_err(|error| line(&format!("cannot start the control runtime: {error}")))?;
+    let (places, mailboxes) = places(worker_count(server.workers));
     let shared = Arc::new(Shared { live: Gateway::live(&accepted), registry, log: log.clone(), places });
-    let workers = start(&shared, mailboxes).map_err(|error| failed("start a worker", error))?;
     let mut gateway = Gateway::new(file, accepted, Arc::clone(&shared));
-    gateway.open().map_err(|refused| refused.marked)?;
-    serving();
-    let ended = runtime.block_on(supervise(&mut gateway));
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async {
+        let admin = admin_server(&gateway).await?;
+        let ended = start(&shared, mailboxes).map_err(|error| line(&format!("cannot start a worker: {error}")))?;
+        gateway.open().map_err(|refused| refused.marked)?;
+        gateway.inventory().set_ready(true);
+        serving();
+        let (told, stop) = oneshot::channel();
+        let living = live(&mut gateway, ended, server.drain.0, told);
+        match admin {
+            // Serves on while the workers drain, so that probes see that this gateway is not ready.
+            Some(admin) => tokio::join!(living, admin.serve(async { drop(stop.await) })).0,
+            None => living.await,
+        }
+    })
+}
+
+fn line(message: &impl std::fmt::Display) -> String {
+    format!("portcullis: {message}\n")
+}
+
+/// The admin listener, unless it is off.
+async fn admin_server(gateway: &Gateway) -> Result<Option<admin::Server>, String> {
+    let settings = &gateway.config().admin;
+    let AdminListen::Tcp(address) = &settings.listen else { return Ok(None) };
+    let token = admin::Token::load_or_create(&settings.token_file).map_err(|error| line(&error))?;
+    let (inventory, shared) = (gateway.inventory().clone(), Arc::clone(&gateway.shared));
+    let ready = inventory.clone();
+    let sources = admin::Sources {
+        registry: gateway.shared.registry.clone(),
+        is_ready: Arc::new(move || ready.is_ready()),
+        status: Arc::new(move || inventory.status(&shared)),
+    };
+    let server = admin::Server::bind(address.value, token, sources).await;
+    server.map(Some).map_err(|error| line(&error))
+}
+
+/// Serves until told to stop, then drains. `_told` ends the admin listener when it is dropped.
+async fn live(
+    gateway: &mut Gateway,
+    mut ended: Ended,
+    drain: Duration,
+    _told: oneshot::Sender<()>,
+) -> Result<(), String> {
+    let stopped = supervise(gateway).await;
     tracing::info!(drain_seconds = drain.as_secs(), "draining");
-    for place in &shared.places {
+    gateway.inventory().set_ready(false);
+    for place in &gateway.shared.places {
         let _ = place.mailbox.send(Command::Drain(drain));
     }
-    for worker in workers {
-        if worker.join().is_err() {
-            tracing::error!("a worker ended with a panic; this is a bug");
-        }
-    }
+    // Nothing is ever sent: the channel closes when the last worker has ended.
+    while ended.recv().await.is_some() {}
     tracing::info!("stopped");
-    ended.map_err(|error| failed("listen to signals", error))
+    stopped.map_err(|error| line(&format!("cannot listen to signals: {error}")))
 }
 
 /// Reloads when told to; returns when told to stop.
@@ -134,13 +174,22 @@ fn places(count: usize) -> (Vec<Place>, Vec<Mailbox>) {
     .unzip()
 }
 
-fn start(shared: &Arc<Shared>, mailboxes: Vec<Mailbox>) -> io::Result<Vec<JoinHandle<io::Result<()>>>> {
-    let workers = mailboxes.into_iter().enumerate().map(|(index, mailbox)| {
-        let shared = Arc::clone(shared);
-        let name = format!("worker-{index}");
-        std::thread::Builder::new().name(name).spawn(move || worker::run(index, shared, mailbox))
-    });
-    workers.collect()
+/// Closes when every worker has ended.
+type Ended = mpsc::Receiver<()>;
+
+fn start(shared: &Arc<Shared>, mailboxes: Vec<Mailbox>) -> io::Result<Ended> {
+    let (running, ended) = mpsc::channel(1);
+    for (index, mailbox) in mailboxes.into_iter().enumerate() {
+        let (shared, running) = (Arc::clone(shared), running.clone());
+        let work = move || {
+            if let Err(error) = worker::run(index, shared, mailbox) {
+                tracing::error!(worker = index, %error, "a worker cannot run; restart the gateway");
+            }
+            drop(running);
+        };
+        std::thread::Builder::new().name(format!("worker-{index}")).spawn(work)?;
+    }
+    Ok(ended)
 }
 
 /// Each connection is a descriptor or two: the soft limit is raised to the hard one, as every server does.

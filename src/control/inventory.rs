@@ -1,0 +1,158 @@
+//! What is shown of the running gateway: put together from the live snapshot whenever somebody asks.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime};
+
+use time::OffsetDateTime;
+
+use crate::base::clock;
+use crate::base::metrics::Registry;
+use crate::control::admin::status::{Backend, Certificate, Listener, Pool, Problem, Status};
+use crate::control::build;
+use crate::proxy::balance;
+use crate::proxy::worker::Shared;
+
+/// The facts that no snapshot holds. Clones are the same inventory.
+#[derive(Clone)]
+pub struct Inventory(Arc<Inner>);
+
+struct Inner {
+    file: PathBuf,
+    started: Instant,
+    ready: AtomicBool,
+    changing: Mutex<Changing>,
+}
+
+/// What changes with each reload.
+#[derive(Default)]
+struct Changing {
+    problems: Vec<Problem>,
+    addresses: Vec<(String, SocketAddr)>,
+    certificates: Vec<build::Certificate>,
+}
+
+impl Inventory {
+    /// Of a gateway that has just started on the config in `file`.
+    pub fn new(file: &Path) -> Self {
+        Self(Arc::new(Inner {
+            file: file.to_owned(),
+            started: Instant::now(),
+            ready: AtomicBool::new(false),
+            changing: Mutex::default(),
+        }))
+    }
+
+    /// Whether every listener accepts and no drain has begun.
+    pub fn is_ready(&self) -> bool {
+        self.0.ready.load(Ordering::Relaxed)
+    }
+
+    /// States whether it does.
+    pub fn set_ready(&self, ready: bool) {
+        self.0.ready.store(ready, Ordering::Relaxed);
+    }
+
+    /// States why the last reload was refused; nothing where it was applied.
+    pub fn set_problems(&self, problems: Vec<Problem>) {
+        self.changing().problems = problems;
+    }
+
+    /// States what a config that went live listens on and serves.
+    pub fn set_live(&self, addresses: Vec<(String, SocketAddr)>, certificates: Vec<build::Certificate>) {
+        let mut changing = self.changing();
+        changing.addresses = addresses;
+        changing.certificates = certificates;
+    }
+
+    /// Everything, as it is now.
+    pub fn status(&self, shared: &Shared) -> Status {
+        let snapshot = shared.live.load();
+        let changing = self.changing();
+        let listeners = snapshot.listeners.iter().map(|listener| Listener {
+            name: listener.name.clone(),
+            addresses: changing
+                .addresses
+                .iter()
+                .filter(|(name, _)| *name == listener.name)
+                .map(|(_, at)| at.to_string())
+                .collect(),
+            tls: listener.tls.is_some(),
+            connections_open: u64::from(listener.gauge.open()),
+        });
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_seconds: self.0.started.elapsed().as_secs(),
+            ready: self.is_ready(),
+            workers: u32::try_from(shared.places.len()).unwrap_or(u32::MAX),
+            generation: snapshot.generation,
+            config_file: self.0.file.display().to_string(),
+            problems: changing.problems.clone(),
+            listeners: listeners.collect(),
+            routes: snapshot.routes.iter().count() as u64,
+            pools: snapshot.pools.iter().map(|shown| pool(shown, &shared.registry)).collect(),
+            certificates: changing.certificates.iter().map(certificate).collect(),
+        }
+    }
+
+    fn changing(&self) -> MutexGuard<'_, Changing> {
+        self.0.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn pool(pool: &balance::Pool, registry: &Registry) -> Pool {
+    let backends = pool.endpoints.iter().zip(&pool.weights).map(|(endpoint, weight)| {
+        let count = |outcome: Option<&str>| {
+            let labels = [("pool", pool.name.as_str()), ("backend", &endpoint.url.text)];
+            let labels = labels.into_iter().chain(outcome.map(|outcome| ("outcome", outcome))).collect::<Vec<_>>();
+            registry.total("portcullis_backend_requests_total", &labels) as u64
+        };
+        let requests = count(None);
+        Backend {
+            url: endpoint.url.text.clone(),
+            weight: u32::from(*weight),
+            active_requests: u64::from(endpoint.active()),
+            requests,
+            failures: requests - count(Some("ok")) - count(Some("cancelled")),
+        }
+    });
+    Pool { name: pool.name.clone(), balance: "round_robin".to_owned(), backends: backends.collect() }
+}
+
+fn certificate(certificate: &build::Certificate) -> Certificate {
+    let pair = certificate.slot.current();
+    let names = pair.names.exact().map(str::to_owned);
+    let wildcards = pair.names.wildcards().map(|parent| format!("*.{parent}"));
+    let addresses = pair.names.addresses().map(|address| address.to_string());
+    Certificate {
+        name: certificate.slot.name().to_string(),
+        names: names.chain(wildcards).chain(addresses).collect(),
+        not_after: rfc3339(pair.not_after),
+        days_left: days_until(pair.not_after),
+        files: vec![certificate.cert.display().to_string(), certificate.key.display().to_string()],
+        problem: certificate.problem.clone(),
+    }
+}
+
+fn days_until(moment: SystemTime) -> i64 {
+    (OffsetDateTime::from(moment) - OffsetDateTime::from(clock::now())).whole_days()
+}
+
+fn rfc3339(moment: SystemTime) -> String {
+    let at = OffsetDateTime::from(moment);
+    let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", at.hour(), at.minute(), at.second())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    #[test]
+    fn times_are_written_as_rfc_3339() {
+        assert_eq!(rfc3339(UNIX_EPOCH + Duration::from_secs(1_700_000_000)), "2023-11-14T22:13:20Z");
+    }
+}
