@@ -1,8 +1,9 @@
 //! One key of a table: its name, what it does, its range and its default, said once.
 
+use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use super::{Entry, Node, Section, Setting, Shape};
+use super::{Entry, Node, Scalar, Section, Setting, Shape};
 use crate::base::place::At;
 
 /// A key that is about to be read.
@@ -20,6 +21,7 @@ struct Range<T> {
     holds: fn(&RangeInclusive<T>, &T) -> bool,
 }
 
+#[derive(Clone, Copy)]
 enum Form {
     One,
     List,
@@ -75,8 +77,8 @@ impl<'s, 'a, T: Setting> Key<'s, 'a, T> {
         self.note(Form::List, None, true);
         self.missing();
         if let Some(node) = self.node().filter(|node| node.elements().is_empty()) {
-            let advice = format!("write at least one: `{} = [{}]`", self.name, T::shape().example());
-            node.problem::<()>(format!("`{}` is empty", self.name), advice);
+            let advice = format!("write at least one: `{} = [{}]`", node.key(), T::shape().example());
+            node.problem::<()>(format!("`{}` is empty", node.key()), advice);
         }
         self.values()
     }
@@ -121,13 +123,22 @@ impl<'s, 'a, T: Setting> Key<'s, 'a, T> {
     }
 
     fn bounded(&self, node: &Node<'a>) -> Option<T> {
-        let value = T::read(node)?;
-        let Some(range) = self.range.as_ref().filter(|range| !(range.holds)(&range.ends, &value)) else {
-            return Some(value);
-        };
+        let Some(range) = &self.range else { return T::read(node) };
         let (low, high) = (range.ends.start().shown(), range.ends.end().shown());
-        let message = format!("`{}` is {}, out of range", self.name, value.shown());
-        node.problem(message, format!("write a value from {low} to {high}"))
+        let outside = |value: &dyn Display| {
+            let message = format!("`{}` is {value}, out of range", self.name);
+            node.problem(message, format!("write a value from {low} to {high}"))
+        };
+        // A number that its type cannot hold is told with the range of the key, not of the type.
+        if let (Some(Scalar::Integer(number)), Some(low), Some(high)) = (node.scalar(), low.as_i64(), high.as_i64()) {
+            match number {
+                None => return outside(&"a very large number"),
+                Some(number) if !(low..=high).contains(&number) => return outside(&number),
+                Some(_) => {}
+            }
+        }
+        let value = T::read(node)?;
+        if (range.holds)(&range.ends, &value) { Some(value) } else { outside(&value.shown()) }
     }
 
     fn missing(&self) {

@@ -125,8 +125,10 @@ impl<'a> Node<'a> {
         let known: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
         let known = known.join(", ");
         let message = format!("`{text}` is not a value of `{}`", self.name.value);
-        match suggest::closest(&text, words.iter().map(|(word, _)| *word)) {
-            Some(meant) => self.problem(message, format!("did you mean \"{meant}\"? It knows {known}")),
+        let meant = || suggest::closest(&text, words.iter().map(|(word, _)| *word));
+        // Of two or three words the user had better see all.
+        match (words.len() > 3).then(meant).flatten() {
+            Some(meant) => self.problem(message, format!("did you mean \"{meant}\"?")),
             None => self.problem(message, format!("write one of {known}")),
         }
     }

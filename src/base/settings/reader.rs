@@ -68,6 +68,11 @@ impl Reader {
         self.problems.borrow().len() >= MOST
     }
 
+    /// How many problems have been reported so far.
+    pub fn count(&self) -> usize {
+        self.problems.borrow().len() + self.dropped.get()
+    }
+
     /// The overrides that no key asked for.
     pub fn unused(&self) -> impl Iterator<Item = &Override> {
         self.overrides.iter().filter(|given| !given.used.get())

@@ -70,7 +70,11 @@ impl<'a> Section<'a> {
             );
             return Vec::new();
         }
-        node.elements().iter().filter_map(|node| node.table(&read).flatten()).collect()
+        let elements = node.elements();
+        if elements.is_empty() {
+            node.problem::<()>(format!("`{name}` is empty"), format!("remove it, or write a table `[[{name}]]`"));
+        }
+        elements.iter().filter_map(|node| node.table(&read).flatten()).collect()
     }
 
     /// `[name.ANY]`: tables under names of the user's own, in file order; [`Section::name`] is the one of each.
@@ -95,14 +99,17 @@ impl<'a> Section<'a> {
         self.at_most_one(names);
         if names.iter().all(|name| self.written(name).is_none()) {
             let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-            let message = format!("this needs one of {}", names.join(", "));
-            self.problem(self.place, message, format!("add {}", names.join(" or ")));
+            let message = format!("this table has none of {}", names.join(", "));
+            self.problem(self.place, message, "add one of them");
         }
     }
 
     /// Reports a problem if several of `names` are written.
     pub fn at_most_one(&self, names: &[&str]) {
-        let mut there = names.iter().filter_map(|name| self.written(name).map(|place| (name, place)));
+        let there = names.iter().filter_map(|name| self.written(name).map(|place| (name, place)));
+        let mut there: Vec<(&&str, Place)> = there.collect();
+        there.sort_by_key(|(_, place)| place.start);
+        let mut there = there.into_iter();
         let Some((first, at)) = there.next() else { return };
         for (name, place) in there {
             let message = format!("`{first}` and `{name}` exclude each other");
@@ -157,6 +164,19 @@ impl<'a> Section<'a> {
     /// Reports a problem of this table.
     pub fn report(&self, problem: Problem) {
         self.reader.report(problem.about(self.path.clone()));
+    }
+
+    /// Whether a key is written that nothing has asked for so far.
+    pub fn has_unknown(&self) -> bool {
+        match self.origin {
+            Origin::Written(table) => table.iter().any(|(key, _)| !self.known.contains(&key.get_ref().as_ref())),
+            Origin::Short(..) | Origin::Absent | Origin::Recorded(_) => false,
+        }
+    }
+
+    /// How many problems have been found so far, in all of the config.
+    pub fn problems(&self) -> usize {
+        self.reader.count()
     }
 
     /// From here on, `PORTCULLIS_<table>_<KEY>` overrides the keys of this table.

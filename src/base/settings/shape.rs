@@ -27,13 +27,13 @@ pub enum Shape {
     /// Exactly this boolean.
     Constant(bool),
     /// A list.
-    List(Box<Shape>),
+    List(Box<Self>),
     /// Any of these forms.
-    OneOf(Vec<Shape>),
+    OneOf(Vec<Self>),
     /// A table with these keys and no others.
     Table(Vec<Entry>),
     /// A table whose keys are names given by the user.
-    Map(Box<Shape>),
+    Map(Box<Self>),
 }
 
 /// One key of a table.
@@ -104,8 +104,8 @@ impl Shape {
             Self::Choice(words) => words.first().map(|word| format!("\"{word}\"")).unwrap_or_default(),
             Self::Constant(value) => value.to_string(),
             Self::List(inner) => format!("[{}]", inner.example()),
-            Self::OneOf(forms) => forms.last().map(Self::example).unwrap_or_default(),
-            Self::Table(entries) => match entries.iter().find(|entry| entry.required).or(entries.first()) {
+            Self::OneOf(forms) => forms.first().map(Self::example).unwrap_or_default(),
+            Self::Table(entries) => match entries.iter().find(|entry| entry.required).or_else(|| entries.first()) {
                 Some(entry) => format!("{{ {} = {} }}", entry.name, entry.shape.example()),
                 None => "{}".into(),
             },

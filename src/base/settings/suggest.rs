@@ -8,7 +8,8 @@ const LONGEST: usize = 64;
 /// The candidate closest to `word`, where one is close enough to have been meant.
 pub fn closest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let word: Vec<char> = word.chars().take(LONGEST + 1).flat_map(char::to_lowercase).collect();
-    if word.len() > LONGEST {
+    // Any two short words are close to each other.
+    if word.len() > LONGEST || word.len() < 3 {
         return None;
     }
     let allowed = (word.len() / 3).clamp(1, 3);

@@ -112,7 +112,7 @@ impl Setting for String {
 /// A path; a relative one starts at the folder of the file it stands in.
 impl Setting for PathBuf {
     fn shape() -> Shape {
-        Shape::text("a path", "certs/example.com.crt")
+        Shape::text("a path", "certs/example.com.pem")
     }
 
     fn read(node: &Node<'_>) -> Option<Self> {

@@ -1,9 +1,10 @@
 //! Every table of a config as it was read, before names are resolved.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use super::{Admin, Log, Server};
-use crate::base::place::At;
+use crate::base::place::{At, Place};
 use crate::base::settings::{Node, Scalar, Section, Setting, Shape, Table};
 use crate::proxy::{balance, listen, route, tls};
 
@@ -24,6 +25,10 @@ pub(super) struct Objects {
     pub(super) hosts: Vec<tls::HostSettings>,
     pub(super) routes: Vec<route::Settings>,
     pub(super) pools: Vec<balance::Settings>,
+    /// Where the routes start that have been read whole: what they match is what was meant.
+    pub(super) whole_routes: HashSet<Place>,
+    /// Whether some file names listeners, read or not.
+    pub(super) has_listeners: bool,
 }
 
 impl Draft {
@@ -61,6 +66,7 @@ impl Objects {
     }
 
     fn add(&mut self, section: &mut Section<'_>) {
+        self.has_listeners |= section.written("listener").is_some();
         self.listeners.extend(section.tables(
             "listener",
             "Where clients connect. Without any: 443 with TLS and 80 redirecting to it, on all addresses.",
@@ -76,11 +82,14 @@ impl Objects {
             "What holds for a host name whatever the route.",
             tls::HostSettings::keys,
         ));
-        for (route, pool) in section.tables(
+        for (route, pool, whole) in section.tables(
             "route",
             "Which requests go where. The most specific one decides, whatever their order.",
             one_route,
         ) {
+            if whole {
+                self.whole_routes.insert(route.place);
+            }
             self.routes.push(route);
             self.pools.extend(pool);
         }
@@ -88,8 +97,9 @@ impl Objects {
     }
 }
 
-/// A route, and its pool where that is written inline: it is called by the route's name.
-fn one_route(section: &mut Section<'_>) -> Option<(route::Settings, Option<balance::Settings>)> {
+/// A route; its pool where that is written inline, which is called by the route's name; and whether no problem was found.
+fn one_route(section: &mut Section<'_>) -> Option<(route::Settings, Option<balance::Settings>, bool)> {
+    let before = section.problems();
     let pool: Option<At<RoutePool>> = section
         .key(
             "pool",
@@ -107,7 +117,8 @@ fn one_route(section: &mut Section<'_>) -> Option<(route::Settings, Option<balan
         route.action = route::ActionSettings::Pool(pool.name.clone());
         pool
     });
-    Some((route, inline))
+    let whole = section.problems() == before && !section.has_unknown();
+    Some((route, inline, whole))
 }
 
 /// `pool` of a route.

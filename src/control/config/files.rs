@@ -30,7 +30,7 @@ pub(super) fn read(path: &Path, environment: &Environment) -> (Sources, Vec<Prob
     };
     let mut including = Including { sources, problems: Vec::new(), sum: 0 };
     for pattern in patterns(path, including.sources.text(start), environment) {
-        including.add(path.parent().unwrap_or(Path::new("")), &pattern);
+        including.add(path.parent().unwrap_or_else(|| Path::new("")), &pattern);
     }
     (including.sources, including.problems)
 }

@@ -19,8 +19,8 @@ fn of(shape: &Shape) -> Value {
     match shape {
         Shape::Boolean => json!({ "type": "boolean" }),
         // A number may be filled in from the environment: "${NAME}".
-        Shape::Integer(low, high) => filled(json!({ "type": "integer", "minimum": low, "maximum": high })),
-        Shape::Number(low, high) => filled(json!({ "type": "number", "minimum": low, "maximum": high })),
+        Shape::Integer(low, high) => filled(&json!({ "type": "integer", "minimum": low, "maximum": high })),
+        Shape::Number(low, high) => filled(&json!({ "type": "number", "minimum": low, "maximum": high })),
         Shape::Text { what, example, pattern } => text(what, example, *pattern),
         Shape::Choice(words) => json!({ "enum": words }),
         Shape::Constant(value) => json!({ "const": value }),
@@ -31,7 +31,7 @@ fn of(shape: &Shape) -> Value {
     }
 }
 
-fn filled(number: Value) -> Value {
+fn filled(number: &Value) -> Value {
     json!({ "anyOf": [number, { "type": "string", "pattern": r"\$\{" }] })
 }
 

@@ -108,7 +108,7 @@ impl Setting for Workers {
             Scalar::Integer(_) | Scalar::Filled(_) => match u16::read(node)? {
                 count @ 1..=256 => Some(Self::Count(count)),
                 count => node.problem(
-                    format!("{count} workers is out of range"),
+                    format!("`workers` is {count}, out of range"),
                     "write 1 to 256, or \"auto\" for one per core",
                 ),
             },
@@ -142,7 +142,7 @@ impl Admin {
 
 impl Setting for AdminListen {
     fn shape() -> Shape {
-        Shape::OneOf(vec![Shape::Constant(false), Shape::text("an address with a port", "127.0.0.1:9901")])
+        Shape::OneOf(vec![Shape::text("an address with a port", "127.0.0.1:9901"), Shape::Constant(false)])
     }
 
     fn read(node: &Node<'_>) -> Option<Self> {

@@ -16,6 +16,8 @@ pub struct Sources {
 struct Source {
     path: PathBuf,
     text: String,
+    /// Where each line but the first starts.
+    lines: Vec<u32>,
     /// Whether it is a file, and not the flags or the environment.
     is_file: bool,
 }
@@ -33,7 +35,7 @@ impl Sources {
 
     /// What the source of `place` is called.
     pub fn path(&self, place: Place) -> &Path {
-        self.texts.get(usize::from(place.file)).map_or(Path::new(""), |source| &source.path)
+        self.texts.get(usize::from(place.file)).map_or_else(|| Path::new(""), |source| &source.path)
     }
 
     /// The text of the source that `place` stands in.
@@ -43,13 +45,13 @@ impl Sources {
 
     /// The line, counted from one, and the column in characters, counted from one.
     pub fn position(&self, place: Place) -> (usize, usize) {
-        let text = self.text(place);
-        let before = &text.as_bytes()[..text.len().min(place.start as usize)];
-        let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let Some(source) = self.texts.get(usize::from(place.file)) else { return (1, 1) };
+        let at = source.text.len().min(place.start as usize);
+        let line = source.lines.partition_point(|start| *start as usize <= at);
+        let start = line.checked_sub(1).map_or(0, |before| source.lines[before] as usize);
         // Characters are counted by their first bytes.
-        let column = before[start..].iter().filter(|byte| (**byte & 0xC0) != 0x80).count() + 1;
-        (line, column)
+        let column = source.text.as_bytes()[start..at].iter().filter(|byte| (**byte & 0xC0) != 0x80).count();
+        (line + 1, column + 1)
     }
 
     /// `config/portcullis.toml:12`.
@@ -59,12 +61,12 @@ impl Sources {
 
     /// Adds a file; the answer is its number. At most 65,535 are read.
     pub(super) fn add_file(&mut self, path: PathBuf, text: String) -> u16 {
-        self.add(Source { path, text, is_file: true })
+        self.add(path, text, true)
     }
 
     /// Adds a text that is no file: what flags or the environment say.
     pub(super) fn add_text(&mut self, name: &str, text: String) -> u16 {
-        self.add(Source { path: name.into(), text, is_file: false })
+        self.add(name.into(), text, false)
     }
 
     pub(super) fn add_folder(&mut self, folder: PathBuf) {
@@ -88,8 +90,9 @@ impl Sources {
         self.texts.iter().map(home).collect()
     }
 
-    fn add(&mut self, source: Source) -> u16 {
-        self.texts.push(source);
+    fn add(&mut self, path: PathBuf, text: String, is_file: bool) -> u16 {
+        let lines = (1u32..).zip(text.bytes()).filter(|(_, byte)| *byte == b'\n').map(|(next, _)| next).collect();
+        self.texts.push(Source { path, text, lines, is_file });
         u16::try_from(self.texts.len() - 1).unwrap_or(u16::MAX)
     }
 }

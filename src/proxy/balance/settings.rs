@@ -145,9 +145,9 @@ impl BackendSettings {
 impl Setting for RetrySettings {
     fn shape() -> Shape {
         Shape::OneOf(vec![
-            Shape::Constant(false),
             Shape::Integer(0, 5),
-            Shape::table(|section| drop(Self::keys(section))),
+            Shape::Constant(false),
+            Shape::table(|section| _ = Self::keys(section)),
         ])
     }
 

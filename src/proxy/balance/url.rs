@@ -11,14 +11,13 @@ impl FromStr for BackendUrl {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = |advice: &str| format!("`{text}` is not a backend; {advice}");
-        let unsupported = |kind: &str| {
-            wrong(&format!("{kind} to backends is not supported by this version; write \"http://host:port\""))
-        };
         if text.starts_with("https://") {
-            return Err(unsupported("TLS"));
+            return Err(wrong("TLS to backends is not supported by this version; write \"http://host:port\""));
         }
         if text.starts_with("unix:") {
-            return Err(unsupported("a Unix socket"));
+            return Err(wrong(
+                "a Unix socket as a backend is not supported by this version; write \"http://host:port\"",
+            ));
         }
         let Some(rest) = text.strip_prefix("http://") else {
             let bare = text.split_once("://").map_or(text, |(_, rest)| rest);

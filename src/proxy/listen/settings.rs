@@ -215,7 +215,7 @@ impl FromStr for Bind {
             let whole = SocketAddr::new(address, 443);
             return Err(format!("`{text}` has no port; add it: \"{whole}\""));
         }
-        let advice = match text.strip_prefix(':').or(text.strip_prefix("*:")) {
+        let advice = match text.strip_prefix(':').or_else(|| text.strip_prefix("*:")) {
             Some(port) => format!("write \"0.0.0.0:{port}\" for IPv4, \"[::]:{port}\" for IPv6, or both in a list"),
             None if text.starts_with("unix:") => {
                 "Unix sockets are not supported by this version; write an address and a port".into()

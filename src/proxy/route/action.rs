@@ -121,7 +121,7 @@ impl Table for RewriteSettings {
             )
             .optional();
         section.exactly_one(&["strip_prefix", "prefix"]);
-        strip.map(|prefix| Self::StripPrefix(prefix.0)).or(replace.map(|prefix| Self::ReplacePrefix(prefix.0)))
+        strip.map(|prefix| Self::StripPrefix(prefix.0)).or_else(|| replace.map(|prefix| Self::ReplacePrefix(prefix.0)))
     }
 }
 
@@ -148,8 +148,12 @@ impl Setting for Prefix {
     }
 }
 
-/// A rewrite that the route's own path makes impossible is a problem.
+/// A rewrite that the route's own path or action makes impossible is a problem.
 pub(super) fn check_rewrite(section: &Section<'_>, rewrite: &At<RewriteSettings>, path: Option<&PathPattern>) {
+    if !section.is_recording() && section.written("pool").is_none() {
+        let message = "`rewrite` changes what a backend gets, but this route has no pool";
+        section.problem(rewrite.place, message, "remove it, or write the new path into `redirect`");
+    }
     match (&rewrite.value, path) {
         (RewriteSettings::ReplacePrefix(_), Some(PathPattern::Regex(..))) => section.problem(
             rewrite.place,

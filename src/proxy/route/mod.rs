@@ -13,6 +13,7 @@ mod path;
 mod pattern;
 mod query;
 mod settings;
+mod token;
 mod whole;
 
 use std::cmp::Reverse;

@@ -1,6 +1,7 @@
 //! What `[[route]]` says.
 
 use super::action;
+use super::token::{Method, field};
 use crate::base::period::Period;
 use crate::base::place::{At, Place};
 use crate::base::settings::{Node, Section, Setting, Shape};
@@ -220,7 +221,7 @@ impl Settings {
             listener,
             host,
             method: method.into_iter().map(|method| At::new(method.value.0, method.place)).collect(),
-            header: header.into_iter().filter_map(|(name, value)| field(section, name, value)).collect(),
+            header: header.into_iter().filter_map(|(name, value)| field(section, &name, value)).collect(),
             query: query.into_iter().map(|(name, value)| QuerySettings { name, value }).collect(),
             action,
             rewrite,
@@ -243,46 +244,6 @@ fn unnamed(place: Place, host: &[At<HostPattern>], path: Option<&At<PathPattern>
 
 fn conditions(section: &mut Section<'_>, name: &'static str, doc: &'static str) -> Vec<(At<String>, ValuePattern)> {
     section.key(name, doc).pairs()
-}
-
-/// Field names are compared in lower case.
-fn field(section: &Section<'_>, name: At<String>, value: ValuePattern) -> Option<HeaderSettings> {
-    if !is_token(&name) {
-        section.problem(
-            name.place,
-            format!("`{}` is not the name of a header field", name.value),
-            "write a name like \"X-Group\"",
-        );
-        return None;
-    }
-    Some(HeaderSettings { name: At::new(name.to_ascii_lowercase(), name.place), value })
-}
-
-/// A token of RFC 9110 section 5.6.2.
-fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
-}
-
-/// A method as it is written.
-struct Method(String);
-
-impl Setting for Method {
-    fn shape() -> Shape {
-        Shape::Text { what: "a method", example: "GET", pattern: Some("^[A-Z0-9!#$%&'*+.^_`|~-]+$|\\$\\{") }
-    }
-
-    fn read(node: &Node<'_>) -> Option<Self> {
-        let text = node.text::<Self>()?;
-        if !is_token(&text) || text.len() > 32 {
-            return node.problem(format!("`{text}` is not a method"), "write a token in upper case, like \"GET\"");
-        }
-        if text.bytes().any(|byte| byte.is_ascii_lowercase()) {
-            let upper = text.to_ascii_uppercase();
-            return node
-                .problem(format!("`{text}` is not a method: they are case-sensitive"), format!("write \"{upper}\""));
-        }
-        Some(Self(text.into_owned()))
-    }
 }
 
 impl Setting for EncodedSlash {

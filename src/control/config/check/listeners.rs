@@ -20,7 +20,7 @@ pub(super) fn check(config: &Config, reader: &Reader) {
         let mut serving = config.certificates.iter().filter(|certificate| serves(certificate, &listener.name));
         if serving.next().is_none() {
             let message = format!("the listener `{}` speaks TLS, but no certificate is for it", listener.name.value);
-            let advice = "add a [[certificate]] with `cert` and `key`, or set `tls = false`";
+            let advice = "add a [[certificate]] with `cert` and `key`, or use a [[listener]] without `tls`";
             reader.report(Problem::error(at, message, advice));
         }
         if let Some(name) = &tls.default_certificate {

@@ -26,15 +26,15 @@ redirect_https = true
 /// false some file could not be read, so that nothing is said about what may stand in it.
 pub(super) fn resolve(draft: Draft, reader: &Reader, sources: &mut Sources, complete: bool) -> Config {
     let Draft { server, admin, log, mut objects } = draft;
-    if objects.listeners.is_empty() && complete {
+    if !objects.has_listeners && complete {
         objects.listeners = default_listeners(reader, sources);
     }
-    let Objects { listeners, certificates, hosts, routes, pools } = objects;
+    let Objects { listeners, certificates, hosts, routes, pools, whole_routes, .. } = objects;
     let config = Config { server, admin, log, listeners, certificates, hosts, routes, pools };
     if complete {
         names::check(&config, reader);
         listeners::check(&config, reader);
-        routes::check(&config, reader);
+        routes::check(&config, &whole_routes, reader);
     }
     variables(reader);
     config

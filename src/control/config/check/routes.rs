@@ -1,21 +1,22 @@
 //! Routes: there is one, none shadows another completely, none can never match.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::START;
-use crate::base::place::At;
+use crate::base::place::{At, Place};
 use crate::base::settings::{Problem, Reader};
 use crate::control::config::Config;
 use crate::proxy::route::{EncodedSlash, HeaderSettings, PathPattern, QuerySettings, Settings, ValuePattern};
 
-pub(super) fn check(config: &Config, reader: &Reader) {
+/// Routes that are not among the `whole` ones have a matcher that could not be read.
+pub(super) fn check(config: &Config, whole: &HashSet<Place>, reader: &Reader) {
     if config.routes.is_empty() {
         let message = "there is no [[route]]: every request would be answered with 404";
         let advice = "add one: [[route]] with `pool = [\"http://127.0.0.1:3000\"]`; see config/minimal.toml";
         reader.report(Problem::error(START, message, advice));
     }
     config.routes.iter().for_each(|route| encoded_slash(route, reader));
-    identical(&config.routes, reader);
+    identical(config.routes.iter().filter(|route| whole.contains(&route.place)), reader);
 }
 
 /// A path with `%2F` in it needs a route that lets it through.
@@ -31,7 +32,7 @@ fn encoded_slash(route: &Settings, reader: &Reader) {
 type Matchers<'c> = (Option<String>, Option<String>, Vec<&'c str>, Vec<(&'c str, String)>, Vec<(&'c str, String)>);
 
 /// Two routes that ask the same of a request, on one listener at least: the second would never be used.
-fn identical(routes: &[Settings], reader: &Reader) {
+fn identical<'c>(routes: impl Iterator<Item = &'c Settings>, reader: &Reader) {
     let mut seen: HashMap<Matchers<'_>, Vec<&Settings>> = HashMap::new();
     for route in routes {
         let hosts: Vec<Option<String>> = match route.host.as_slice() {
