@@ -19,7 +19,7 @@ use crate::proxy::worker::Shared;
 pub struct Gateway {
     /// What the workers share.
     pub shared: Arc<Shared>,
-    file: PathBuf,
+    source: Source,
     live: Accepted,
     ports: Ports,
     inventory: Inventory,
@@ -37,6 +37,15 @@ pub struct Accepted {
     pub sources: Sources,
 }
 
+/// What is loaded, at start and again at every reload.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The config file.
+    pub file: PathBuf,
+    /// What the command line says instead of the file and the environment.
+    pub overrides: Overrides,
+}
+
 /// Why a config was not accepted, ready to be shown.
 pub struct Refused {
     /// Every problem with its source line marked.
@@ -47,12 +56,16 @@ pub struct Refused {
     pub problems: Vec<status::Problem>,
 }
 
-/// Loads and builds the config in `file`. `previous` is what serves now.
+/// Loads and builds the config of `source`. `previous` is what serves now.
 ///
 /// # Errors
 /// Every problem, rendered.
-pub fn accept(file: &Path, registry: &Registry, previous: Option<&Built>) -> Result<(Accepted, Vec<Problem>), Refused> {
-    let loaded = match Config::load(file, &config::of_process(), &Overrides::default()) {
+pub fn accept(
+    source: &Source,
+    registry: &Registry,
+    previous: Option<&Built>,
+) -> Result<(Accepted, Vec<Problem>), Refused> {
+    let loaded = match Config::load(&source.file, &config::of_process(), &source.overrides) {
         Ok(loaded) => loaded,
         Err(failure) => {
             return Err(Refused { marked: failure.marked(false), ..refused(&failure.problems, &failure.sources) });
@@ -91,9 +104,9 @@ fn part(problem: &Problem, sources: &Sources) -> status::Problem {
 
 impl Gateway {
     /// The gateway on a config that was accepted, before anything listens.
-    pub fn new(file: &Path, accepted: Accepted, shared: Arc<Shared>) -> Self {
-        let inventory = Inventory::new(file);
-        Self { shared, file: file.to_owned(), live: accepted, ports: Ports::default(), inventory, refused: None }
+    pub fn new(source: &Source, accepted: Accepted, shared: Arc<Shared>) -> Self {
+        let inventory = Inventory::new(&source.file);
+        Self { shared, source: source.clone(), live: accepted, ports: Ports::default(), inventory, refused: None }
     }
 
     /// What is shown of it.
@@ -134,7 +147,7 @@ impl Gateway {
     }
 
     fn try_reload(&mut self) -> Result<(), Refused> {
-        let (accepted, warnings) = accept(&self.file, &self.shared.registry, Some(&self.live.built))?;
+        let (accepted, warnings) = accept(&self.source, &self.shared.registry, Some(&self.live.built))?;
         let opened = self.ports.open(&accepted.config, self.shared.places.len());
         let opened = opened.map_err(|problems| refused(&problems, &accepted.sources))?;
         for warning in &warnings {

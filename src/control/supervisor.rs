@@ -1,7 +1,6 @@
 //! From a config file to a running process and back: starts the workers, listens to signals and changes, drains.
 
 use std::io;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,20 +11,22 @@ use tokio::sync::{mpsc, oneshot};
 use crate::base::log::Log;
 use crate::base::metrics::Registry;
 use crate::control::admin;
-use crate::control::cli::BAD_CONFIG;
 use crate::control::config::{self, AdminListen, Workers};
-use crate::control::gateway::{self, Accepted, Gateway};
+use crate::control::gateway::{self, Accepted, Gateway, Source};
 use crate::control::state::State;
 use crate::proxy::worker::{self, Command, Load, Place, Shared};
+
+/// The exit code for a config that was refused; clap uses the same for a wrong command line.
+const BAD_CONFIG: u8 = 2;
 
 /// How long after the drain the logs may take to be written.
 const LOG_FLUSH: Duration = Duration::from_secs(5);
 
-/// Runs the gateway on a config file until a signal stops it. `serving` is called once, when every listener accepts.
+/// Runs the gateway on `source` until a signal stops it. `serving` is called once, when every listener accepts.
 /// Exit code 0 after a drain, 1 where a port or a permission is missing, 2 for a bad config.
-pub fn run(file: &Path, serving: impl FnOnce()) -> ExitCode {
+pub fn run(source: &Source, serving: impl FnOnce()) -> ExitCode {
     let registry = Registry::new();
-    let (accepted, warnings) = match gateway::accept(file, &registry, None) {
+    let (accepted, warnings) = match gateway::accept(source, &registry, None) {
         Ok(accepted) => accepted,
         Err(refused) => {
             eprint!("{}", refused.marked);
@@ -40,7 +41,7 @@ pub fn run(file: &Path, serving: impl FnOnce()) -> ExitCode {
     for warning in &warnings {
         tracing::warn!(problem = %config::line(warning, &accepted.sources), "config accepted with a warning");
     }
-    let code = match serve(file, accepted, registry, &log, serving) {
+    let code = match serve(source, accepted, registry, &log, serving) {
         Ok(()) => ExitCode::SUCCESS,
         Err(stopped) => {
             eprint!("{stopped}");
@@ -51,14 +52,14 @@ pub fn run(file: &Path, serving: impl FnOnce()) -> ExitCode {
     code
 }
 
-/// Loads and builds a config file, reports every problem and drops it. Exit code 0 or 2.
-pub fn check(file: &Path) -> ExitCode {
-    match gateway::accept(file, &Registry::new(), None) {
+/// Loads and builds `source`, reports every problem and drops it. Exit code 0 or 2.
+pub fn check(source: &Source) -> ExitCode {
+    match gateway::accept(source, &Registry::new(), None) {
         Ok((accepted, warnings)) => {
             for warning in &warnings {
                 eprintln!("{}", config::marked(warning, &accepted.sources, false));
             }
-            println!("{}: good", file.display());
+            println!("{}: good", source.file.display());
             ExitCode::SUCCESS
         }
         Err(refused) => {
@@ -74,7 +75,13 @@ fn fail(message: &str) -> ExitCode {
 }
 
 /// Serves until told to stop. An error is what the operator is to read.
-fn serve(file: &Path, accepted: Accepted, registry: Registry, log: &Log, serving: impl FnOnce()) -> Result<(), String> {
+fn serve(
+    source: &Source,
+    accepted: Accepted,
+    registry: Registry,
+    log: &Log,
+    serving: impl FnOnce(),
+) -> Result<(), String> {
     raise_file_limit();
     let server = accepted.config.server.clone();
     let _state = State::hold(&server.state_dir).map_err(|error| line(&error))?;
@@ -82,7 +89,7 @@ fn serve(file: &Path, accepted: Accepted, registry: Registry, log: &Log, serving
     let runtime = runtime.map_err(|error| line(&format!("cannot start the control runtime: {error}")))?;
     let (places, mailboxes) = places(worker_count(server.workers));
     let shared = Arc::new(Shared { live: Gateway::live(&accepted), registry, log: log.clone(), places });
-    let mut gateway = Gateway::new(file, accepted, Arc::clone(&shared));
+    let mut gateway = Gateway::new(source, accepted, Arc::clone(&shared));
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
         let admin = admin_server(&gateway).await?;

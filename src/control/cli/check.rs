@@ -1,7 +1,8 @@
 //! `portcullis check`: load, build, drop. There is no second validator that could drift from the first.
 
-use std::path::Path;
 use std::process::ExitCode;
+
+use super::ConfigArguments;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -11,6 +12,6 @@ Reports all problems at once, each with its line and what to do. Certificates ar
 Never binds a port, resolves a name or contacts anyone.
 Exit codes: 0 the config would be served, 2 it would be refused.";
 
-pub(super) fn run(file: &Path) -> ExitCode {
-    crate::control::check(file)
+pub(super) fn run(arguments: &ConfigArguments) -> ExitCode {
+    crate::control::check(&arguments.source())
 }

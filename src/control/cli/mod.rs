@@ -4,18 +4,21 @@
 
 mod check;
 mod completions;
+mod config;
 mod demo;
 mod run;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
-/// Bad config or usage; clap's own code for a wrong command line is the same.
-pub const BAD_CONFIG: u8 = 2;
+use crate::control::config::{LogFormat, LogLevel, Overrides};
+use crate::control::gateway::Source;
 
 /// Reads the command line, runs the one command in it and says how it went.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -27,9 +30,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn dispatch(command: Command) -> ExitCode {
     match command {
-        Command::Run(config) => run::run(&config.file),
-        Command::Check(config) => check::run(&config.file),
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
         Command::Demo => demo::run(),
+        Command::Config { action } => config::run(&action),
         Command::Completions(options) => completions::run(&options),
     }
 }
@@ -75,24 +79,63 @@ struct CommandLine {
 enum Command {
     /// Runs the gateway until SIGTERM or SIGINT, then finishes what is in flight
     #[command(after_help = run::EXAMPLES)]
-    Run(ConfigFile),
+    Run(ConfigArguments),
     /// Loads and builds a config without serving it, and reports every problem
     #[command(after_help = check::EXAMPLES)]
-    Check(ConfigFile),
+    Check(ConfigArguments),
     /// Shows the gateway at work on this machine: no file, no root, nothing else needed
     #[command(after_help = demo::EXAMPLES)]
     Demo,
+    /// Shows what a config can hold
+    #[command(after_help = config::EXAMPLES)]
+    Config {
+        #[command(subcommand)]
+        action: config::Action,
+    },
     /// Prints a completion script for a shell
     #[command(after_help = completions::EXAMPLES)]
     Completions(completions::Options),
 }
 
-/// Which config a command works on.
+/// Which config a command works on, and what beats it.
 #[derive(Debug, Args)]
-struct ConfigFile {
+struct ConfigArguments {
     /// The config
     #[arg(short = 'c', long = "config", value_name = "FILE", default_value = "config/portcullis.toml")]
     file: PathBuf,
+    /// Overrides log.level
+    #[arg(long, value_name = "LEVEL", value_parser = levels())]
+    log_level: Option<LogLevel>,
+    /// Overrides log.format
+    #[arg(long, value_name = "FORMAT", value_parser = formats())]
+    log_format: Option<LogFormat>,
+    /// Overrides admin.listen
+    #[arg(long, value_name = "IP:PORT")]
+    admin: Option<SocketAddr>,
+}
+
+impl ConfigArguments {
+    fn source(&self) -> Source {
+        let overrides = Overrides { log_level: self.log_level, log_format: self.log_format, admin_listen: self.admin };
+        Source { file: self.file.clone(), overrides }
+    }
+}
+
+fn levels() -> impl TypedValueParser<Value = LogLevel> {
+    PossibleValuesParser::new(["error", "warn", "info", "debug", "trace"]).map(|name| match name.as_str() {
+        "error" => LogLevel::Error,
+        "warn" => LogLevel::Warn,
+        "debug" => LogLevel::Debug,
+        "trace" => LogLevel::Trace,
+        _ => LogLevel::Info,
+    })
+}
+
+fn formats() -> impl TypedValueParser<Value = LogFormat> {
+    PossibleValuesParser::new(["text", "json"]).map(|name| match name.as_str() {
+        "json" => LogFormat::Json,
+        _ => LogFormat::Text,
+    })
 }
 
 #[cfg(test)]
@@ -108,12 +151,24 @@ mod tests {
     #[test]
     fn run_reads_the_default_config_unless_told_otherwise() {
         let line = CommandLine::try_parse_from(["portcullis", "run"]).unwrap();
-        let Command::Run(config) = line.command else { panic!("{line:?}") };
-        assert_eq!(config.file, PathBuf::from("config/portcullis.toml"));
+        let Command::Run(arguments) = line.command else { panic!("{line:?}") };
+        assert_eq!(arguments.file, PathBuf::from("config/portcullis.toml"));
 
         let line = CommandLine::try_parse_from(["portcullis", "run", "-c", "other.toml"]).unwrap();
-        let Command::Run(config) = line.command else { panic!("{line:?}") };
-        assert_eq!(config.file, PathBuf::from("other.toml"));
+        let Command::Run(arguments) = line.command else { panic!("{line:?}") };
+        assert_eq!(arguments.file, PathBuf::from("other.toml"));
+    }
+
+    #[test]
+    fn flags_override_what_the_config_says() {
+        let line = ["portcullis", "run", "--log-level", "debug", "--log-format", "json", "--admin", "127.0.0.1:1"];
+        let Command::Run(arguments) = CommandLine::try_parse_from(line).unwrap().command else { panic!("{line:?}") };
+        let expected = Overrides {
+            log_level: Some(LogLevel::Debug),
+            log_format: Some(LogFormat::Json),
+            admin_listen: Some("127.0.0.1:1".parse().unwrap()),
+        };
+        assert_eq!(arguments.source().overrides, expected);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! `portcullis run`: the gateway.
 
-use std::path::Path;
 use std::process::ExitCode;
+
+use super::ConfigArguments;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -14,6 +15,6 @@ Saving the config or a certificate makes it live; a bad file changes nothing and
 Signals: SIGHUP reloads and reopens logs, SIGTERM and SIGINT drain and stop.
 Exit codes: 0 stopped after a drain, 1 a port is taken or a permission is missing, 2 bad config.";
 
-pub(super) fn run(file: &Path) -> ExitCode {
-    crate::control::run(file, || ())
+pub(super) fn run(arguments: &ConfigArguments) -> ExitCode {
+    crate::control::run(&arguments.source(), || ())
 }

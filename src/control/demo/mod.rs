@@ -15,6 +15,9 @@ use std::process::ExitCode;
 use backends::Backends;
 use stage::Stage;
 
+use crate::control::config::Overrides;
+use crate::control::gateway::Source;
+
 /// Why the demo did not start.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
@@ -35,9 +38,10 @@ enum Failure {
 /// Sets the stage, runs the gateway on it until Ctrl-C, and clears it away.
 pub fn run() -> ExitCode {
     match prepare() {
-        Ok((stage, _backends)) => crate::control::run(&stage.config_file(), || {
-            guide::show(&stage);
-        }),
+        Ok((stage, _backends)) => {
+            let source = Source { file: stage.config_file(), overrides: Overrides::default() };
+            crate::control::run(&source, || guide::show(&stage))
+        }
         Err(failure) => {
             eprintln!("portcullis demo: {failure}");
             ExitCode::FAILURE

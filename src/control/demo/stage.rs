@@ -147,6 +147,8 @@ fn free_port(addresses: &[IpAddr], usual: u16) -> Result<u16, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::settings::Environment;
+    use crate::control::config::{Config, Overrides};
 
     #[test]
     fn a_taken_port_is_passed_over() {
@@ -176,7 +178,8 @@ mod tests {
                 config.contains(&format!("{{ url = \"http://{}\", weight = {} }}", backend.address, backend.weight))
             );
         }
-        toml::from_str::<toml::Table>(&config).unwrap();
+        let loaded = Config::load(&stage.config_file(), &Environment::default(), &Overrides::default()).unwrap();
+        assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
 
         drop(stage);
         assert!(!directory.exists());
