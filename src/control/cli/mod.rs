@@ -2,10 +2,13 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 bad config or usage.
 
+mod ask;
 mod check;
 mod completions;
 mod demo;
 mod run;
+mod status;
+mod table;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -30,6 +33,7 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Run(config) => run::run(&config.file),
         Command::Check(config) => check::run(&config.file),
         Command::Demo => demo::run(),
+        Command::Status(options) => status::run(&options),
         Command::Completions(options) => completions::run(&options),
     }
 }
@@ -82,6 +86,9 @@ enum Command {
     /// Shows the gateway at work on this machine: no file, no root, nothing else needed
     #[command(after_help = demo::EXAMPLES)]
     Demo,
+    /// Shows what is live: listeners, pools, certificates, problems
+    #[command(after_help = status::EXAMPLES)]
+    Status(status::Options),
     /// Prints a completion script for a shell
     #[command(after_help = completions::EXAMPLES)]
     Completions(completions::Options),
