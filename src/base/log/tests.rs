@@ -76,7 +76,7 @@ fn lines_reach_their_file_and_settings_change_live() {
         writer.write(&entry(404));
     }
     writer.flush();
-    assert!(log.clone().close(SOON));
+    assert!(log.close(SOON));
     assert_eq!(fs::read_to_string(&text).unwrap().lines().count(), 500);
 
     let (log, _, _) = start(to_file(&text, Format::Text, 1.0));

@@ -1,5 +1,6 @@
 //! The Prometheus text format, version 0.0.4.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Name and value of the labels of a sample.
@@ -76,30 +77,31 @@ fn escape(text: &str, out: &mut String) {
     }
 }
 
-/// Adds up the samples of one metric that carry certain labels.
-pub(super) struct Total<'a> {
+/// Adds up the samples of one metric, apart by the values of certain labels.
+pub(super) struct Totals<'a, const N: usize> {
     name: &'a str,
-    labels: &'a [(&'a str, &'a str)],
+    by: [&'a str; N],
     family: &'static str,
-    pub(super) sum: f64,
+    pub(super) sums: BTreeMap<[String; N], f64>,
 }
 
-impl<'a> Total<'a> {
-    pub(super) fn new(name: &'a str, labels: &'a [(&'a str, &'a str)]) -> Self {
-        Self { name, labels, family: "", sum: 0.0 }
+impl<'a, const N: usize> Totals<'a, N> {
+    pub(super) fn new(name: &'a str, by: [&'a str; N]) -> Self {
+        Self { name, by, family: "", sums: BTreeMap::new() }
     }
 }
 
-impl Visitor for Total<'_> {
+impl<const N: usize> Visitor for Totals<'_, N> {
     fn family(&mut self, name: &'static str, _help: &'static str, _kind: Kind) {
         self.family = name;
     }
 
     fn sample(&mut self, suffix: &'static str, labels: &Labels<'_>, value: f64) {
-        let named = self.name.strip_prefix(self.family) == Some(suffix);
-        if named && self.labels.iter().all(|wanted| labels.contains(wanted)) {
-            self.sum += value;
+        if self.name.strip_prefix(self.family) != Some(suffix) {
+            return;
         }
+        let value_of = |wanted: &str| labels.iter().find(|(name, _)| *name == wanted).map_or("", |(_, value)| *value);
+        *self.sums.entry(self.by.map(|name| value_of(name).to_owned())).or_default() += value;
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::cell::{BOUNDS, Cell, Counter, Distribution, Histogram};
-use super::exposition::{Exposition, Kind, Total, Visitor};
+use super::exposition::{Exposition, Kind, Totals, Visitor};
 use super::facts::{Facts, Reload, count, whole};
 use super::family::{Family, Key};
 use super::label::{Label, Labels, text_of};
@@ -98,12 +98,19 @@ impl Registry {
         exposition.text
     }
 
+    /// A metric's samples added up by the values of the labels `by`; a label it does not have is empty. One walk over all
+    /// series, so ask once for many: `totals("portcullis_backend_requests_total", ["pool", "backend", "outcome"])`.
+    pub fn totals<const N: usize>(&self, name: &str, by: [&str; N]) -> BTreeMap<[String; N], f64> {
+        let mut totals = Totals::new(name, by);
+        self.visit(&mut totals);
+        totals.sums
+    }
+
     /// The sum of a metric's samples that carry all of `labels`, such as
-    /// `total("portcullis_requests_total", &[("route", "web")])`. 0 where there is none.
-    pub fn total(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        let mut total = Total::new(name, labels);
-        self.visit(&mut total);
-        total.sum
+    /// `total("portcullis_requests_total", [("route", "web")])`. 0 where there is none.
+    pub fn total<const N: usize>(&self, name: &str, labels: [(&str, &str); N]) -> f64 {
+        let wanted = labels.map(|(_, value)| value.to_owned());
+        self.totals(name, labels.map(|(label, _)| label)).remove(&wanted).unwrap_or_default()
     }
 
     pub(super) fn families(&self) -> &Families {
@@ -295,12 +302,12 @@ mod tests {
             worker.backend_started(pool, backend);
             worker.backend_finished(pool, backend, outcome, Some(Duration::from_millis(1)));
         }
-        let total = |labels: &[(&str, &str)]| registry.total("portcullis_backend_requests_total", labels);
-        assert_eq!(total(&[("pool", "p")]), 3.0);
-        assert_eq!(total(&[("pool", "p"), ("backend", "one"), ("outcome", "ok")]), 1.0);
-        assert_eq!(total(&[("pool", "q")]), 0.0);
-        assert_eq!(registry.total("portcullis_backend_active_requests", &[]), 0.0);
-        assert_eq!(registry.total("portcullis_backend_response_seconds_count", &[("backend", "one")]), 2.0);
+        assert_eq!(registry.total("portcullis_backend_requests_total", [("pool", "p")]), 3.0);
+        let totals = registry.totals("portcullis_backend_requests_total", ["backend", "outcome"]);
+        assert_eq!(totals[&["one".to_owned(), "ok".to_owned()]], 1.0);
+        assert_eq!(registry.total("portcullis_backend_requests_total", [("pool", "q")]), 0.0);
+        assert_eq!(registry.total("portcullis_backend_active_requests", []), 0.0);
+        assert_eq!(registry.total("portcullis_backend_response_seconds_count", [("backend", "one")]), 2.0);
     }
 
     #[test]
@@ -330,13 +337,13 @@ mod tests {
             start.wait();
             let mut before = 0.0;
             while before < count(3 * EACH) {
-                let now = registry.total("portcullis_requests_total", &[("listener", "l")]);
+                let now = registry.total("portcullis_requests_total", [("listener", "l")]);
                 assert!(now >= before, "{now} after {before}");
                 before = now;
             }
         });
-        assert_eq!(registry.total("portcullis_requests_total", &[]), count(3 * EACH));
-        assert_eq!(registry.total("portcullis_request_duration_seconds_count", &[("route", "a")]), count(3 * EACH / 2));
-        assert_eq!(registry.total("portcullis_connections_open", &[]), 0.0);
+        assert_eq!(registry.total("portcullis_requests_total", []), count(3 * EACH));
+        assert_eq!(registry.total("portcullis_request_duration_seconds_count", [("route", "a")]), count(3 * EACH / 2));
+        assert_eq!(registry.total("portcullis_connections_open", []), 0.0);
     }
 }

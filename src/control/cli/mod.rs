@@ -2,11 +2,14 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 bad config or usage.
 
+mod ask;
 mod check;
 mod completions;
 mod config;
 mod demo;
 mod run;
+mod status;
+mod table;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -34,6 +37,7 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Demo => demo::run(),
         Command::Config { action } => config::run(&action),
+        Command::Status(options) => status::run(&options),
         Command::Completions(options) => completions::run(&options),
     }
 }
@@ -92,6 +96,9 @@ enum Command {
         #[command(subcommand)]
         action: config::Action,
     },
+    /// Shows what is live: listeners, pools, certificates, problems
+    #[command(after_help = status::EXAMPLES)]
+    Status(status::Options),
     /// Prints a completion script for a shell
     #[command(after_help = completions::EXAMPLES)]
     Completions(completions::Options),

@@ -1,0 +1,272 @@
+//! `portcullis status`: what is live.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::ask::Gateway;
+use super::table::{Table, plain};
+use crate::control::admin::status::{PATH, Problem, Status};
+use crate::control::config::{self, AdminListen, Config, Overrides};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  portcullis status                      of the gateway that serves config/portcullis.toml
+  portcullis status --json | jq .pools
+  portcullis status --admin 10.0.0.5:9901 --token-file admin.token
+
+The config says where the gateway's admin listener is and where its token stands.
+Exit codes: 0 shown, 1 no gateway there or the token refused, 2 bad config.";
+
+/// Which gateway to ask and how to show it.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// Prints the whole status as JSON
+    #[arg(long)]
+    json: bool,
+    /// The config that the gateway serves
+    #[arg(short = 'c', long = "config", value_name = "FILE", default_value = "config/portcullis.toml")]
+    file: PathBuf,
+    /// The admin listener, instead of the config's
+    #[arg(long, value_name = "HOST:PORT")]
+    admin: Option<String>,
+    /// The file of the token, instead of the config's
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+pub(super) fn run(options: &Options) -> ExitCode {
+    let gateway = match gateway(options) {
+        Ok(gateway) => gateway,
+        Err(problem) => {
+            eprintln!("{problem}");
+            return ExitCode::from(super::BAD_CONFIG);
+        }
+    };
+    match shown(&gateway, options.json) {
+        Ok(text) => super::print(&text),
+        Err(problem) => {
+            eprintln!("portcullis: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The gateway that the options name. The config is only read for what they leave out.
+fn gateway(options: &Options) -> Result<Gateway, String> {
+    if let (Some(address), Some(token_file)) = (&options.admin, &options.token_file) {
+        return Ok(Gateway { address: address.clone(), token_file: token_file.clone() });
+    }
+    let loaded = Config::load(&options.file, &config::of_process(), &Overrides::default());
+    let admin = loaded.map_err(|failure| format!("{}\n{BOTH_FLAGS}", failure.marked(false)))?.config.admin;
+    let address = match (&options.admin, admin.listen) {
+        (Some(address), _) => address.clone(),
+        (None, AdminListen::Tcp(address)) => reachable(address.value).to_string(),
+        (None, AdminListen::Off) => {
+            return Err("portcullis: the config says admin.listen = false, so the gateway has no status to show".into());
+        }
+    };
+    Ok(Gateway { address, token_file: options.token_file.clone().unwrap_or(admin.token_file) })
+}
+
+const BOTH_FLAGS: &str = "portcullis: with both --admin and --token-file the config is not needed";
+
+/// An address to dial for one to listen on: all addresses are reached through the loopback.
+fn reachable(mut address: std::net::SocketAddr) -> std::net::SocketAddr {
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}
+
+fn shown(gateway: &Gateway, json: bool) -> Result<String, String> {
+    let body = gateway.ask(PATH).map_err(|error| error.to_string())?;
+    let unreadable = |error| format!("what answers on {gateway} is no gateway of this kind: {error}");
+    if json {
+        let whole: serde_json::Value = serde_json::from_slice(&body).map_err(unreadable)?;
+        return Ok(format!("{whole:#}\n"));
+    }
+    Ok(for_people(&serde_json::from_slice(&body).map_err(unreadable)?))
+}
+
+fn for_people(status: &Status) -> String {
+    let state = if status.ready { "serving" } else { "starting or draining" };
+    let head = format!(
+        "portcullis {}: {state} for {}, config {} (generation {}), {}, {}\n",
+        plain(&status.version),
+        ago(status.uptime_seconds),
+        plain(&status.config_file),
+        status.generation,
+        number(status.routes, "route"),
+        number(status.workers.into(), "worker"),
+    );
+    let parts = [head, problems(&status.problems), listeners(status), pools(status), certificates(status)];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
+}
+
+fn problems(problems: &[Problem]) -> String {
+    let Some(_) = problems.first() else { return String::new() };
+    let mut text = String::from("The last reload was refused; the config before it serves on:\n");
+    for problem in problems {
+        let place = match (problem.file.as_str(), problem.line) {
+            ("", _) => String::new(),
+            (file, 0) => format!("{file}: "),
+            (file, line) => format!("{file}:{line}:{}: ", problem.column),
+        };
+        text += &format!("  {}\n", plain(&format!("{place}{}", problem.message)));
+        if !problem.advice.is_empty() {
+            text += &format!("    {}\n", plain(&problem.advice));
+        }
+    }
+    text
+}
+
+fn listeners(status: &Status) -> String {
+    let mut table = Table::new(["LISTENER", "ADDRESSES", "TLS", "CONNECTIONS"]);
+    for listener in &status.listeners {
+        let tls = if listener.tls { "yes" } else { "no" };
+        let open = listener.connections_open.to_string();
+        table.row([listener.name.clone(), listener.addresses.join(", "), tls.into(), open]);
+    }
+    table.show()
+}
+
+fn pools(status: &Status) -> String {
+    let mut table = Table::new(["POOL", "BALANCE", "BACKEND", "WEIGHT", "ACTIVE", "REQUESTS", "FAILURES"]);
+    for pool in &status.pools {
+        for backend in &pool.backends {
+            let [weight, active, requests, failures] =
+                [backend.weight.into(), backend.active_requests, backend.requests, backend.failures]
+                    .map(|number: u64| number.to_string());
+            let (name, balance) = (pool.name.clone(), pool.balance.clone());
+            table.row([name, balance, backend.url.clone(), weight, active, requests, failures]);
+        }
+    }
+    table.show()
+}
+
+fn certificates(status: &Status) -> String {
+    let mut table = Table::new(["CERTIFICATE", "NAMES", "EXPIRES", "DAYS LEFT", "FILES"]);
+    let mut problems = String::new();
+    for certificate in &status.certificates {
+        let (names, files) = (certificate.names.join(", "), certificate.files.join(", "));
+        let left = certificate.days_left.to_string();
+        table.row([certificate.name.clone(), names, certificate.not_after.clone(), left, files]);
+        if let Some(problem) = &certificate.problem {
+            problems += &format!("  {}\n", plain(&format!("{}: {problem}", certificate.name)));
+        }
+    }
+    if !problems.is_empty() {
+        problems.insert_str(0, "Changed files that were refused; the certificates above serve on:\n");
+    }
+    table.show() + &problems
+}
+
+/// The two largest units of a length of time.
+fn ago(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m {}s", seconds % 60),
+        (0, _, _) => format!("{hours}h {minutes}m"),
+        _ => format!("{days}d {hours}h"),
+    }
+}
+
+fn number(number: u64, name: &str) -> String {
+    format!("{number} {name}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::admin::status::{Backend, Certificate, Listener, Pool};
+
+    fn status() -> Status {
+        let backend = |url: &str, weight| Backend { url: url.into(), weight, requests: 9, ..Backend::default() };
+        Status {
+            version: "0.1.0".into(),
+            uptime_seconds: 3720,
+            ready: true,
+            workers: 2,
+            generation: 7,
+            config_file: "p.toml".into(),
+            routes: 1,
+            listeners: vec![Listener {
+                name: "https".into(),
+                addresses: vec!["0.0.0.0:443".into()],
+                tls: true,
+                connections_open: 3,
+            }],
+            pools: vec![Pool {
+                name: "web".into(),
+                balance: "round_robin".into(),
+                backends: vec![backend("http://a:80", 5), backend("http://bb:80", 1)],
+            }],
+            ..Status::default()
+        }
+    }
+
+    #[test]
+    fn people_get_a_line_and_tables() {
+        assert_eq!(
+            for_people(&status()),
+            "portcullis 0.1.0: serving for 1h 2m, config p.toml (generation 7), 1 route, 2 workers\n\
+             \n\
+             LISTENER  ADDRESSES    TLS  CONNECTIONS\n\
+             https     0.0.0.0:443  yes  3\n\
+             \n\
+             POOL  BALANCE      BACKEND       WEIGHT  ACTIVE  REQUESTS  FAILURES\n\
+             web   round_robin  http://a:80   5       0       9         0\n\
+             web   round_robin  http://bb:80  1       0       9         0\n"
+        );
+    }
+
+    #[test]
+    fn problems_are_told_with_their_place_and_advice() {
+        let mut status = status();
+        let problem = Problem {
+            file: "p.toml".into(),
+            line: 3,
+            column: 1,
+            message: "unknown key `prot`".into(),
+            advice: "did you mean `port`?".into(),
+        };
+        status.problems = vec![problem, Problem { message: "no\x1b[2J".into(), ..Problem::default() }];
+        status.certificates = vec![Certificate {
+            name: "c".into(),
+            problem: Some("the key does not fit".into()),
+            ..Certificate::default()
+        }];
+        let text = for_people(&status);
+        assert!(
+            text.contains("\n  p.toml:3:1: unknown key `prot`\n    did you mean `port`?\n  no\u{fffd}[2J\n\n"),
+            "{text}"
+        );
+        assert!(text.ends_with("serve on:\n  c: the key does not fit\n"), "{text}");
+    }
+
+    #[test]
+    fn a_status_of_another_version_is_still_read() {
+        let status: Status =
+            serde_json::from_str(r#"{"version":"9","new":1,"pools":[{"name":"p","health":{}}]}"#).unwrap();
+        assert_eq!((status.version.as_str(), status.pools[0].name.as_str()), ("9", "p"));
+    }
+
+    #[test]
+    fn no_gateway_and_no_token_say_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let token_file = folder.path().join("token");
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let gateway = Gateway { address: closed.to_string(), token_file: token_file.clone() };
+        assert!(shown(&gateway, false).unwrap_err().starts_with("cannot read the admin token"));
+        crate::control::admin::Token::load_or_create(&token_file).unwrap();
+        let problem = shown(&gateway, false).unwrap_err();
+        assert!(problem.contains(&closed.to_string()) && problem.contains("is it running?"), "{problem}");
+    }
+}
