@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod config;
 pub mod demo;
+pub mod reload;
 
 use std::path::Path;
 use std::process::ExitCode;
