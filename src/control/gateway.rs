@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use crate::base::clock;
 use crate::base::log::Log;
 use crate::base::metrics::{Registry, Reload};
 use crate::base::settings::Problem;
@@ -13,6 +15,7 @@ use crate::control::inventory::Inventory;
 use crate::control::ports::Ports;
 use crate::proxy::route::HostPattern;
 use crate::proxy::snapshot::Live;
+use crate::proxy::tls::CertificateSettings;
 use crate::proxy::worker::Shared;
 
 /// What is live, and where it came from.
@@ -23,8 +26,8 @@ pub struct Gateway {
     live: Accepted,
     ports: Ports,
     inventory: Inventory,
-    /// Why the last reload changed nothing, one line a problem.
-    refused: Option<String>,
+    /// Why the last reload changed nothing, one line a problem, and what it read.
+    refused: Option<(String, Watched)>,
 }
 
 /// A config that was loaded and built.
@@ -35,6 +38,30 @@ pub struct Accepted {
     pub built: Built,
     /// What it was read from.
     pub sources: Sources,
+    /// What is a reason to read it again.
+    watched: Watched,
+}
+
+/// Files whose change is a reason to reload.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// The files.
+    pub files: Vec<PathBuf>,
+    /// Folders and names with a star in which new files may appear.
+    pub patterns: Vec<PathBuf>,
+    /// When reading them began: a later change is not known yet.
+    pub read_at: SystemTime,
+}
+
+impl Watched {
+    fn of(sources: &Sources, certificates: &[CertificateSettings], read_at: SystemTime) -> Self {
+        let pairs = certificates.iter().flat_map(|pair| [&pair.cert.value, &pair.key.value]).cloned();
+        Self {
+            files: sources.files().map(Path::to_owned).chain(pairs).collect(),
+            patterns: sources.patterns().map(Path::to_owned).collect(),
+            read_at,
+        }
+    }
 }
 
 /// What is loaded, at start and again at every reload.
@@ -54,6 +81,8 @@ pub struct Refused {
     pub lines: Vec<String>,
     /// Every problem in parts, for the status.
     pub problems: Vec<status::Problem>,
+    /// What is a reason to try again.
+    watched: Watched,
 }
 
 /// Loads and builds the config of `source`. `previous` is what serves now.
@@ -65,29 +94,34 @@ pub fn accept(
     registry: &Registry,
     previous: Option<&Built>,
 ) -> Result<(Accepted, Vec<Problem>), Refused> {
+    let read_at = clock::now();
     let loaded = match Config::load(&source.file, &config::of_process(), &source.overrides) {
         Ok(loaded) => loaded,
         Err(failure) => {
-            return Err(Refused { marked: failure.marked(false), ..refused(&failure.problems, &failure.sources) });
+            let watched = Watched::of(&failure.sources, &[], read_at);
+            let marked = failure.marked(false);
+            return Err(Refused { marked, ..refused(&failure.problems, &failure.sources, watched) });
         }
     };
+    let watched = Watched::of(&loaded.sources, &loaded.config.certificates, read_at);
     match build(&loaded.config, registry, previous) {
         Ok(mut built) => {
             let mut warnings = loaded.warnings;
             warnings.append(&mut built.warnings);
-            Ok((Accepted { config: loaded.config, built, sources: loaded.sources }, warnings))
+            Ok((Accepted { config: loaded.config, built, sources: loaded.sources, watched }, warnings))
         }
-        Err(problems) => Err(refused(&problems, &loaded.sources)),
+        Err(problems) => Err(refused(&problems, &loaded.sources, watched)),
     }
 }
 
 /// Problems, rendered against what they were found in.
-pub fn refused(problems: &[Problem], sources: &Sources) -> Refused {
+fn refused(problems: &[Problem], sources: &Sources, watched: Watched) -> Refused {
     let marked = problems.iter().map(|problem| config::marked(problem, sources, false)).collect::<Vec<_>>().join("\n");
     Refused {
         marked,
         lines: problems.iter().map(|problem| config::line(problem, sources)).collect(),
         problems: problems.iter().map(|problem| part(problem, sources)).collect(),
+        watched,
     }
 }
 
@@ -125,7 +159,7 @@ impl Gateway {
     /// The addresses that cannot be had, rendered.
     pub fn open(&mut self) -> Result<(), Refused> {
         let opened = self.ports.open(&self.live.config, self.shared.places.len());
-        let opened = opened.map_err(|problems| refused(&problems, &self.live.sources))?;
+        let opened = opened.map_err(|problems| refused(&problems, &self.live.sources, self.live.watched.clone()))?;
         self.ports.hand_over(opened, &self.shared);
         self.went_live();
         Ok(())
@@ -135,12 +169,12 @@ impl Gateway {
     pub fn reload(&mut self) {
         if let Err(refused) = self.try_reload() {
             let problems = refused.lines.join("\n");
-            if self.refused.as_deref() != Some(&problems) {
+            if self.refused.as_ref().is_none_or(|(before, _)| *before != problems) {
                 for line in &refused.lines {
                     tracing::error!(problem = %line, "reload refused; what was live serves on");
                 }
             }
-            self.refused = Some(problems);
+            self.refused = Some((problems, refused.watched));
             self.inventory.set_problems(refused.problems);
             self.shared.registry.count_reload(Reload::Rejected);
         }
@@ -149,7 +183,7 @@ impl Gateway {
     fn try_reload(&mut self) -> Result<(), Refused> {
         let (accepted, warnings) = accept(&self.source, &self.shared.registry, Some(&self.live.built))?;
         let opened = self.ports.open(&accepted.config, self.shared.places.len());
-        let opened = opened.map_err(|problems| refused(&problems, &accepted.sources))?;
+        let opened = opened.map_err(|problems| refused(&problems, &accepted.sources, accepted.watched.clone()))?;
         for warning in &warnings {
             tracing::warn!(problem = %config::line(warning, &accepted.sources), "config accepted with a warning");
         }
@@ -195,12 +229,15 @@ impl Gateway {
         }));
     }
 
-    /// The files and folders whose change is a reason to reload.
-    pub fn watched(&self) -> (Vec<PathBuf>, Vec<PathBuf>) {
-        let certificates =
-            self.live.built.certificates.iter().flat_map(|certificate| [&certificate.cert, &certificate.key]);
-        let files = self.live.sources.files().map(Path::to_owned).chain(certificates.cloned()).collect();
-        (files, self.live.sources.folders().map(Path::to_owned).collect())
+    /// What is a reason to reload: what is live, and what the last refused reload read, which is being mended.
+    pub fn watched(&self) -> Watched {
+        let mut watched = self.live.watched.clone();
+        if let Some((_, attempted)) = &self.refused {
+            watched.files.extend_from_slice(&attempted.files);
+            watched.patterns.extend_from_slice(&attempted.patterns);
+            watched.read_at = attempted.read_at;
+        }
+        watched
     }
 
     /// The config that is live.

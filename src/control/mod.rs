@@ -8,6 +8,7 @@ pub mod demo;
 pub mod gateway;
 pub mod inventory;
 pub mod ports;
+pub mod reload;
 pub mod state;
 pub mod supervisor;
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -12,7 +13,8 @@ use crate::base::log::Log;
 use crate::base::metrics::Registry;
 use crate::control::admin;
 use crate::control::config::{self, AdminListen, Workers};
-use crate::control::gateway::{self, Accepted, Gateway, Source};
+use crate::control::gateway::{self, Accepted, Gateway, Source, Watched};
+use crate::control::reload::{Timing, Watch};
 use crate::control::state::State;
 use crate::proxy::worker::{self, Command, Load, Place, Shared};
 
@@ -88,7 +90,13 @@ fn serve(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| line(&format!("cannot start the control runtime: {error}")))?;
     let (places, mailboxes) = places(worker_count(server.workers));
-    let shared = Arc::new(Shared { live: Gateway::live(&accepted), registry, log: log.clone(), places });
+    let shared = Arc::new(Shared {
+        live: Gateway::live(&accepted),
+        registry,
+        log: log.clone(),
+        draining: AtomicBool::new(false),
+        places,
+    });
     let mut gateway = Gateway::new(source, accepted, Arc::clone(&shared));
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
@@ -135,8 +143,9 @@ async fn live(
     _told: oneshot::Sender<()>,
 ) -> Result<(), String> {
     let stopped = supervise(gateway).await;
-    tracing::info!(drain_seconds = drain.as_secs(), "draining");
+    gateway.shared.draining.store(true, Ordering::Relaxed);
     gateway.inventory().set_ready(false);
+    tracing::info!(drain_seconds = drain.as_secs(), "draining");
     for place in &gateway.shared.places {
         let _ = place.mailbox.send(Command::Drain(drain));
     }
@@ -151,8 +160,12 @@ async fn supervise(gateway: &mut Gateway) -> io::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let (watch, mut changes) = Watch::start(Timing::default()).map_err(io::Error::other)?;
     loop {
+        let Watched { files, patterns, read_at } = gateway.watched();
+        watch.set(files, patterns, read_at).await;
         tokio::select! {
+            Some(_) = changes.recv() => gateway.reload(),
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
             _ = hangup.recv() => {

@@ -98,7 +98,7 @@ impl Exchange<'_> {
         let path = deciding(request)?;
         if self.listener.status_path.iter().any(|own| own == path.as_str()) {
             let mut body = Vec::new();
-            answer::status(self.listener.gauge.open(), self.connection.worker.draining.get(), response, &mut body);
+            answer::status(self.listener.gauge.open(), self.connection.worker.is_draining(), response, &mut body);
             return self.reply(client, request, response, &body).await;
         }
         if let Some(port) = self.listener.redirect_https {
@@ -183,8 +183,16 @@ impl Exchange<'_> {
         let begun = upstream::forward(client, &call, response, &mut self.trip).await?;
         hop_by_hop::strip_response(&mut response.fields).map_err(|_| Fault::BackendMalformed)?;
         set_hsts(response, hsts);
-        client.start(response, begun.length());
+        self.start(client, response, begun.length());
         upstream::relay(client, &call, begun, &mut self.trip).await
+    }
+
+    /// Starts the response, which is the connection's last one where a drain has begun.
+    fn start<D: Downstream>(&self, client: &mut D, response: &Response, length: Length) {
+        if self.connection.port.draining.get() || self.connection.worker.is_draining() {
+            client.close_after();
+        }
+        client.start(response, length);
     }
 
     /// Answers a fault, where the response has not begun and there is someone to read it.
@@ -224,7 +232,7 @@ impl Exchange<'_> {
             response.fields.set(b"content-length", &length);
         }
         let empty = body.is_empty() || request.method() == b"HEAD" || matches!(response.status, 204 | 304);
-        client.start(response, if empty { Length::Empty } else { Length::Known(body.len() as u64) });
+        self.start(client, response, if empty { Length::Empty } else { Length::Known(body.len() as u64) });
         if !empty {
             client.room().extend_from_slice(body);
             client.appended(body.len());

@@ -12,8 +12,6 @@ use tokio::net::TcpStream;
 use crate::base::alarm::Alarm;
 use crate::base::metrics::Handshake;
 use crate::proxy::exchange;
-use crate::proxy::fault::Fault;
-use crate::proxy::http::body::Downstream;
 use crate::proxy::http::h1::channel::Channel;
 use crate::proxy::http::h1::server::{Next, Rules, Server};
 use crate::proxy::io::Io;
@@ -165,21 +163,14 @@ async fn http1(connection: &Connection, io: Io, alarm: &Alarm) {
             Next::Refused(fault) => Err(fault),
             Next::Closed => return,
         };
-        if connection.port.draining.get() {
-            server.close_after();
-        }
         let messages = exchange::Messages { request: &mut request, response: &mut response };
         exchange::exchange(connection, &listener, &mut server, messages, (alarm, arrived)).await;
-        if closes(arrived) || !server.settle(alarm).await {
+        if arrived.is_err() || !server.settle(alarm).await {
             return server.close(alarm).await;
         }
         request.fields.shrink(KEPT_HEAD.0, KEPT_HEAD.1);
         response.fields.shrink(KEPT_HEAD.0, KEPT_HEAD.1);
     }
-}
-
-fn closes(arrived: Result<(), Fault>) -> bool {
-    arrived.is_err()
 }
 
 /// An open connection in the counters.

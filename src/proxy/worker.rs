@@ -6,7 +6,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
@@ -33,6 +33,8 @@ pub struct Shared {
     pub registry: Registry,
     /// Logs.
     pub log: Log,
+    /// Whether the whole gateway is draining: set before the workers are told, so that no answer misses it.
+    pub draining: AtomicBool,
     /// One place per worker.
     pub places: Vec<Place>,
 }
@@ -121,8 +123,6 @@ pub struct Worker {
     pub ids: RefCell<RequestIds>,
     /// Its connections' tasks.
     pub tasks: Tasks,
-    /// Whether it is to end.
-    pub draining: Cell<bool>,
     current: RefCell<Rc<Arc<Snapshot>>>,
     ports: RefCell<HashMap<Arc<str>, Rc<Port>>>,
 }
@@ -148,7 +148,6 @@ impl Worker {
             access: shared.log.access_writer(),
             ids: RefCell::new(RequestIds::new(fastrand::Rng::new())),
             tasks: Tasks::default(),
-            draining: Cell::new(false),
             current: RefCell::new(Rc::new(shared.live.load())),
             ports: RefCell::default(),
             shared,
@@ -178,7 +177,7 @@ impl Worker {
 
     /// The listener of that name as this worker serves it.
     pub fn port(&self, listener: &Arc<str>) -> Rc<Port> {
-        let fresh = || Rc::new(Port { listener: Arc::clone(listener), draining: Cell::new(self.draining.get()) });
+        let fresh = || Rc::new(Port { listener: Arc::clone(listener), draining: Cell::new(self.is_draining()) });
         Rc::clone(self.ports.borrow_mut().entry(Arc::clone(listener)).or_insert_with(fresh))
     }
 
@@ -189,8 +188,12 @@ impl Worker {
         self.alarms.wake_all();
     }
 
+    /// Whether the whole gateway is draining.
+    pub fn is_draining(&self) -> bool {
+        self.shared.draining.load(Ordering::Relaxed)
+    }
+
     fn begin_drain(&self) {
-        self.draining.set(true);
         for port in self.ports.borrow().values() {
             port.draining.set(true);
         }

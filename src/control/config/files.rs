@@ -67,6 +67,7 @@ impl Including {
             ));
         }
         let Some((front, back)) = name.split_once('*') else { return self.file(&whole, pattern.place) };
+        self.sources.add_pattern(whole.clone());
         let found = match matching(&folder, front, back) {
             Ok(found) => found,
             Err(error) => {
@@ -74,7 +75,6 @@ impl Including {
                 return self.problem(Problem::error(pattern.place, message, "create it, or correct the path"));
             }
         };
-        self.sources.add_folder(folder);
         if found.is_empty() {
             let message = format!("`{}` matches no file", pattern.value);
             self.problem(Problem::warning(pattern.place, message, "add one, or remove the pattern"));

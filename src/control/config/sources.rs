@@ -8,8 +8,8 @@ use crate::base::place::Place;
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     texts: Vec<Source>,
-    /// Folders whose listing decided what was included.
-    folders: Vec<PathBuf>,
+    /// What `include` looked for: folder and name with a star.
+    patterns: Vec<PathBuf>,
 }
 
 #[derive(Clone, Debug)]
@@ -28,9 +28,9 @@ impl Sources {
         self.texts.iter().filter(|source| source.is_file).map(|source| source.path.as_path())
     }
 
-    /// The folders in which `include` looked for files: a new file there changes the config.
-    pub fn folders(&self) -> impl Iterator<Item = &Path> {
-        self.folders.iter().map(PathBuf::as_path)
+    /// What `include` looked for, as `sites/*.toml`: a new file of such a name changes the config.
+    pub fn patterns(&self) -> impl Iterator<Item = &Path> {
+        self.patterns.iter().map(PathBuf::as_path)
     }
 
     /// What the source of `place` is called.
@@ -69,9 +69,9 @@ impl Sources {
         self.add(name.into(), text, false)
     }
 
-    pub(super) fn add_folder(&mut self, folder: PathBuf) {
-        if !self.folders.contains(&folder) {
-            self.folders.push(folder);
+    pub(super) fn add_pattern(&mut self, pattern: PathBuf) {
+        if !self.patterns.contains(&pattern) {
+            self.patterns.push(pattern);
         }
     }
 

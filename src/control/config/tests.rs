@@ -103,7 +103,7 @@ fn includes_join_one_config_and_are_watched() {
     assert_eq!(loaded.config.certificates[0].cert.value, Path::new("tests/config/valid/sites/a.example.crt"));
     assert_eq!(loaded.config.certificates[0].name.value, "a.example");
     assert_eq!(loaded.sources.files().count(), 3);
-    assert_eq!(loaded.sources.folders().collect::<Vec<_>>(), [Path::new("tests/config/valid/sites")]);
+    assert_eq!(loaded.sources.patterns().collect::<Vec<_>>(), [Path::new("tests/config/valid/sites/*.toml")]);
 }
 
 #[test]

@@ -2,13 +2,13 @@
 
 use crate::proxy::message::{Fields, Name, Request, Response};
 
-/// Appends the head of a request, as a backend gets it.
-pub fn request(output: &mut Vec<u8>, request: &Request) {
+/// Appends the request line and fields of a request, as a backend gets them, without the empty line that ends them.
+pub fn request_open(output: &mut Vec<u8>, request: &Request) {
     output.extend_from_slice(request.method());
     output.push(b' ');
     output.extend_from_slice(request.target());
     output.extend_from_slice(b" HTTP/1.1\r\n");
-    fields(output, &request.fields);
+    lines(output, &request.fields);
 }
 
 /// Appends the status line and fields of a response, without the empty line that ends them.
@@ -19,12 +19,6 @@ pub fn response_open(output: &mut Vec<u8>, response: &Response) {
     output.extend_from_slice(reason(response.status).as_bytes());
     output.extend_from_slice(b"\r\n");
     lines(output, &response.fields);
-}
-
-/// Appends field lines and the empty line.
-pub fn fields(output: &mut Vec<u8>, fields: &Fields) {
-    lines(output, fields);
-    output.extend_from_slice(b"\r\n");
 }
 
 fn lines(output: &mut Vec<u8>, fields: &Fields) {

@@ -1,0 +1,14 @@
+//! Reloading: notices that a watched file has changed.
+
+mod contents;
+mod debounce;
+mod digest;
+mod folders;
+mod inbox;
+mod interest;
+mod pattern;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+pub use watch::{Changed, Timing, Watch, WatchError};
