@@ -11,4 +11,5 @@ pub mod ports;
 pub mod state;
 pub mod supervisor;
 
+use supervisor::BAD_CONFIG;
 pub use supervisor::{check, run};
