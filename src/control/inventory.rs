@@ -103,19 +103,22 @@ impl Inventory {
 }
 
 fn pool(pool: &balance::Pool, registry: &Registry) -> Pool {
+    // One walk, so that the numbers of a backend fit each other while workers go on counting.
+    let sums = registry.totals("portcullis_backend_requests_total", &["pool", "backend", "outcome"]);
     let backends = pool.endpoints.iter().zip(&pool.weights).map(|(endpoint, weight)| {
-        let count = |outcome: Option<&str>| {
-            let labels = [("pool", pool.name.as_str()), ("backend", &endpoint.url.text)];
-            let labels = labels.into_iter().chain(outcome.map(|outcome| ("outcome", outcome))).collect::<Vec<_>>();
-            registry.total("portcullis_backend_requests_total", &labels) as u64
-        };
-        let requests = count(None);
+        let of_backend = |key: &[String]| key[0] == pool.name && key[1] == endpoint.url.text;
+        let outcomes = sums.iter().filter(|(key, _)| of_backend(key));
+        let (mut requests, mut failures) = (0, 0);
+        for (key, number) in outcomes {
+            requests += *number as u64;
+            failures += if matches!(key[2].as_str(), "ok" | "cancelled") { 0 } else { *number as u64 };
+        }
         Backend {
             url: endpoint.url.text.clone(),
             weight: u32::from(*weight),
             active_requests: u64::from(endpoint.active()),
             requests,
-            failures: requests - count(Some("ok")) - count(Some("cancelled")),
+            failures,
         }
     });
     Pool { name: pool.name.clone(), balance: "round_robin".to_owned(), backends: backends.collect() }

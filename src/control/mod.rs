@@ -12,4 +12,5 @@ pub mod reload;
 pub mod state;
 pub mod supervisor;
 
+use supervisor::BAD_CONFIG;
 pub use supervisor::{check, run};

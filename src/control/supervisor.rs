@@ -19,7 +19,7 @@ use crate::control::state::State;
 use crate::proxy::worker::{self, Command, Load, Place, Shared};
 
 /// The exit code for a config that was refused; clap uses the same for a wrong command line.
-pub const BAD_CONFIG: u8 = 2;
+pub(super) const BAD_CONFIG: u8 = 2;
 
 /// How long after the drain the logs may take to be written.
 const LOG_FLUSH: Duration = Duration::from_secs(5);

@@ -78,20 +78,20 @@ fn escape(text: &str, out: &mut String) {
 }
 
 /// Adds up the samples of one metric, apart by the values of certain labels.
-pub(super) struct Totals<'a, const N: usize> {
+pub(super) struct Totals<'a> {
     name: &'a str,
-    by: [&'a str; N],
+    by: &'a [&'a str],
     family: &'static str,
-    pub(super) sums: BTreeMap<[String; N], f64>,
+    pub(super) sums: BTreeMap<Vec<String>, f64>,
 }
 
-impl<'a, const N: usize> Totals<'a, N> {
-    pub(super) fn new(name: &'a str, by: [&'a str; N]) -> Self {
+impl<'a> Totals<'a> {
+    pub(super) fn new(name: &'a str, by: &'a [&'a str]) -> Self {
         Self { name, by, family: "", sums: BTreeMap::new() }
     }
 }
 
-impl<const N: usize> Visitor for Totals<'_, N> {
+impl Visitor for Totals<'_> {
     fn family(&mut self, name: &'static str, _help: &'static str, _kind: Kind) {
         self.family = name;
     }
@@ -101,7 +101,7 @@ impl<const N: usize> Visitor for Totals<'_, N> {
             return;
         }
         let value_of = |wanted: &str| labels.iter().find(|(name, _)| *name == wanted).map_or("", |(_, value)| *value);
-        *self.sums.entry(self.by.map(|name| value_of(name).to_owned())).or_default() += value;
+        *self.sums.entry(self.by.iter().map(|name| value_of(name).to_owned()).collect()).or_default() += value;
     }
 }
 

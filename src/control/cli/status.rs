@@ -41,7 +41,7 @@ pub(super) fn run(options: &Options) -> ExitCode {
         Ok(gateway) => gateway,
         Err(problem) => {
             eprintln!("{problem}");
-            return ExitCode::from(super::BAD_CONFIG);
+            return ExitCode::from(crate::control::BAD_CONFIG);
         }
     };
     match shown(&gateway, options.json) {
