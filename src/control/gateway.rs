@@ -161,7 +161,7 @@ impl Gateway {
         let opened = self.ports.open(&self.live.config, self.shared.places.len());
         let opened = opened.map_err(|problems| refused(&problems, &self.live.sources, self.live.watched.clone()))?;
         self.ports.hand_over(opened, &self.shared);
-        self.went_live();
+        self.went_live(None);
         Ok(())
     }
 
@@ -171,7 +171,7 @@ impl Gateway {
             let problems = refused.lines.join("\n");
             if self.refused.as_ref().is_none_or(|(before, _)| *before != problems) {
                 for line in &refused.lines {
-                    tracing::error!(problem = %line, "reload refused; what was live serves on");
+                    tracing::error!(problem = %line, "config refused");
                 }
             }
             self.refused = Some((problems, refused.watched));
@@ -182,6 +182,13 @@ impl Gateway {
 
     fn try_reload(&mut self) -> Result<(), Refused> {
         let (accepted, warnings) = accept(&self.source, &self.shared.registry, Some(&self.live.built))?;
+        if accepted.config == self.live.config
+            && !accepted.built.certificates.differ_from(&self.live.built.certificates)
+        {
+            (self.live.sources, self.live.watched) = (accepted.sources, accepted.watched);
+            self.mended(Reload::Unchanged);
+            return Ok(());
+        }
         let opened = self.ports.open(&accepted.config, self.shared.places.len());
         let opened = opened.map_err(|problems| refused(&problems, &accepted.sources, accepted.watched.clone()))?;
         for warning in &warnings {
@@ -192,25 +199,33 @@ impl Gateway {
         {
             tracing::warn!("changes of server.workers and [admin] take effect at the next start");
         }
-        self.live = accepted;
+        let previous = std::mem::replace(&mut self.live, accepted);
         self.shared.live.swap(Arc::clone(&self.live.built.snapshot));
         self.ports.hand_over(opened, &self.shared);
         self.ports.close_others(&self.live.config, &self.shared);
         self.shared.log.configure(self.live.config.log.clone());
-        self.refused = None;
-        self.shared.registry.count_reload(Reload::Applied);
-        self.went_live();
+        self.mended(Reload::Applied);
+        self.went_live(Some(&previous.built));
         Ok(())
     }
 
+    /// Nothing is wrong with the files any more.
+    fn mended(&mut self, outcome: Reload) {
+        self.refused = None;
+        self.inventory.set_problems(Vec::new());
+        self.shared.registry.count_reload(outcome);
+    }
+
     /// Serves the certificates that were read and tells the world.
-    fn went_live(&mut self) {
+    fn went_live(&mut self, previous: Option<&Built>) {
         let hosts: Vec<&str> = self.live.config.routes.iter().flat_map(|route| &route.host).filter_map(exact).collect();
         self.live.built.certificates.swap(&hosts);
+        if let Some(previous) = previous {
+            self.live.built.certificates.tell_problems(&previous.certificates);
+        }
         let generation = self.live.built.snapshot.generation;
         self.state_facts(generation);
         self.inventory.set_live(self.ports.all(), self.live.built.certificates.iter().cloned().collect());
-        self.inventory.set_problems(Vec::new());
         tracing::info!(generation, "serving");
     }
 

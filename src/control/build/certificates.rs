@@ -50,6 +50,24 @@ impl Certificates {
         self.list.iter()
     }
 
+    /// Whether serving these makes a difference to `previous`: a new pair, or a problem that was not told.
+    pub fn differ_from(&self, previous: &Self) -> bool {
+        self.iter().any(|certificate| certificate.pending.is_some() || !previous.has_told(certificate))
+    }
+
+    /// Tells of each pair that is not served, unless `previous` had the same problem.
+    pub fn tell_problems(&self, previous: &Self) {
+        for certificate in self.iter() {
+            if let (Some(problem), false) = (&certificate.problem, previous.has_told(certificate)) {
+                tracing::warn!(certificate = %certificate.slot.name(), %problem, "certificate refused");
+            }
+        }
+    }
+
+    fn has_told(&self, certificate: &Certificate) -> bool {
+        self.iter().any(|known| Arc::ptr_eq(&known.slot, &certificate.slot) && known.problem == certificate.problem)
+    }
+
     /// Serves what was read. `hosts` are the names that routes need: a pair that loses one that no other certificate covers
     /// is refused, and so is one that is older. What was served serves on.
     pub fn swap(&mut self, hosts: &[&str]) {
@@ -65,10 +83,7 @@ impl Certificates {
                     tracing::info!(certificate = %name, serial = %pair.serial, "certificate replaced")
                 }
                 Ok(Swap::Unchanged) => {}
-                Err(refusal) => {
-                    tracing::warn!(certificate = %name, file = %certificate.cert.display(), reason = %refusal, "certificate not replaced; the one before serves on");
-                    certificate.problem = Some(refusal.to_string());
-                }
+                Err(refusal) => certificate.problem = Some(refusal.to_string()),
             }
         }
     }
@@ -94,16 +109,7 @@ pub(super) fn read(
                 list.push(certificate(settings, Arc::new(pair), known));
             }
             (Err(error), Some(known)) => {
-                problems.push(Problem::warning(
-                    at_fault(settings, &error),
-                    error.to_string(),
-                    "the certificate before serves on",
-                ));
-                list.push(Certificate {
-                    problem: Some(error.to_string()),
-                    pending: None,
-                    ..described(settings, &known.slot)
-                });
+                list.push(Certificate { problem: Some(error.to_string()), ..described(settings, &known.slot) });
             }
             (Err(error), None) => {
                 let (message, advice) = told(&error);
