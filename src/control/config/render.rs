@@ -11,6 +11,9 @@ use crate::base::settings::{Problem, Severity};
 /// Lines of source shown for one problem.
 const MOST_LINES: usize = 4;
 
+/// Longer lines are named, not shown, in bytes: they would fill the screen, and marking them takes long.
+const LONGEST_EXCERPT: usize = 2_000;
+
 /// The problem with its source line marked and its advice below. Colours are for terminals.
 pub fn marked(problem: &Problem, sources: &Sources, colours: bool) -> String {
     let level = match problem.severity {
@@ -55,6 +58,10 @@ fn excerpt<'a>(
     let Some((lines, marked)) = around(sources.text(place), place) else {
         return group.element(Origin::path(path));
     };
+    if lines.len() > LONGEST_EXCERPT {
+        let (line, column) = sources.position(place);
+        return group.element(Origin::path(path).line(line).char_column(column));
+    }
     let mut annotation = kind.span(marked.start - lines.start..marked.end - lines.start);
     if let Some(label) = label {
         annotation = annotation.label(label.as_str());

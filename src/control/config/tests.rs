@@ -199,13 +199,13 @@ fn inner(shape: &Shape, key: &str) -> Shape {
 #[test]
 fn large_texts_are_bounded() {
     let environment = Environment::default();
-    let unknown: String = (0..300_000).map(|number| format!("key{number} = 1\n")).collect();
-    let routes = "[[route]]\npool = \"x\"\n".repeat(100_000);
-    let broken = "= \n".repeat(1 << 20);
-    let listed = format!("include = [{}]", "1,".repeat(1 << 20));
-    let pools: String = (0..20_000).map(|number| format!("[pool.p{number}]\nbackends = []\n")).collect();
+    let unknown: String = (0..20_000).map(|number| format!("key{number} = 1\n")).collect();
+    let routes = "[[route]]\npool = \"x\"\n".repeat(11_000);
+    let broken = "= \n".repeat(1 << 17);
+    let listed = format!("include = [{}]", "1,".repeat(1 << 16));
+    let pools: String = (0..11_000).map(|number| format!("[pool.p{number}]\nbackends = []\n")).collect();
     for text in
-        [unknown, routes, broken, listed, pools, "x".repeat(9 << 20), "\"".repeat(1 << 20), "\n".repeat(8 << 20)]
+        [unknown, routes, broken, listed, pools, "x".repeat(9 << 20), "\"".repeat(1 << 20), "\n".repeat(1 << 20)]
     {
         let failure = Config::parse(&text, &environment).unwrap_err();
         assert!(failure.problems.len() <= 200);
@@ -219,7 +219,7 @@ fn no_text_panics() {
     let text = fs::read_to_string("config/reference.toml").unwrap();
     let environment = Environment::default();
     let mut random = fastrand::Rng::with_seed(7);
-    for _ in 0..400 {
+    for _ in 0..150 {
         let mut bytes = text.clone().into_bytes();
         for _ in 0..random.usize(1..6) {
             let at = random.usize(0..bytes.len());
