@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::base::log::Log;
@@ -102,11 +102,13 @@ fn serve(
     local.block_on(&runtime, async {
         let admin = admin_server(&gateway).await?;
         let ended = start(&shared, mailboxes).map_err(|error| line(&format!("cannot start a worker: {error}")))?;
+        // Before anything listens: whoever sees it serve may send a signal, and unheard it would kill without a drain.
+        let signals = Signals::listen().map_err(|error| line(&format!("cannot listen to signals: {error}")))?;
         gateway.open().map_err(|refused| refused.marked)?;
         gateway.inventory().set_ready(true);
         serving();
         let (told, stop) = oneshot::channel();
-        let living = live(&mut gateway, ended, server.drain.0, told);
+        let living = live(&mut gateway, signals, ended, (server.drain.0, told));
         match admin {
             // Serves on while the workers drain, so that probes see that this gateway is not ready.
             Some(admin) => tokio::join!(living, admin.serve(async { drop(stop.await) })).0,
@@ -138,11 +140,11 @@ async fn admin_server(gateway: &Gateway) -> Result<Option<admin::Server>, String
 /// Serves until told to stop, then drains. `_told` ends the admin listener when it is dropped.
 async fn live(
     gateway: &mut Gateway,
+    signals: Signals,
     mut ended: Ended,
-    drain: Duration,
-    _told: oneshot::Sender<()>,
+    (drain, _told): (Duration, oneshot::Sender<()>),
 ) -> Result<(), String> {
-    let stopped = supervise(gateway).await;
+    let stopped = supervise(gateway, signals).await;
     gateway.shared.draining.store(true, Ordering::Relaxed);
     gateway.inventory().set_ready(false);
     tracing::info!(drain_seconds = drain.as_secs(), "draining");
@@ -152,23 +154,37 @@ async fn live(
     // Nothing is ever sent: the channel closes when the last worker has ended.
     while ended.recv().await.is_some() {}
     tracing::info!("stopped");
-    stopped.map_err(|error| line(&format!("cannot listen to signals: {error}")))
+    stopped.map_err(|error| line(&format!("cannot watch the config: {error}")))
+}
+
+/// What operators send.
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
 }
 
 /// Reloads when told to; returns when told to stop.
-async fn supervise(gateway: &mut Gateway) -> io::Result<()> {
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+async fn supervise(gateway: &mut Gateway, mut signals: Signals) -> io::Result<()> {
     let (watch, mut changes) = Watch::start(Timing::default()).map_err(io::Error::other)?;
     loop {
         let Watched { files, patterns, read_at } = gateway.watched();
         watch.set(files, patterns, read_at).await;
         tokio::select! {
             Some(_) = changes.recv() => gateway.reload(),
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            _ = hangup.recv() => {
+            _ = signals.terminate.recv() => return Ok(()),
+            _ = signals.interrupt.recv() => return Ok(()),
+            _ = signals.hangup.recv() => {
                 gateway.log().reopen();
                 gateway.reload();
             }

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use rustix::process::Signal;
+use tempfile::TempDir;
 
 use crate::support::events::{CERTIFICATE_REPLACED, SERVING};
 use crate::support::gateway::{event, portcullis};
@@ -12,13 +13,16 @@ use crate::support::process::Process;
 struct Demo {
     process: Process,
     commands: Vec<String>,
+    /// Where it makes its own directory, so that nothing stays behind when it is killed.
+    _room: TempDir,
 }
 
 impl Demo {
     fn running() -> Self {
+        let room = TempDir::new().unwrap();
         let mut command = portcullis();
         // The demo's own choice of admin port is what is tested.
-        command.env_remove("PORTCULLIS_ADMIN_LISTEN").arg("demo");
+        command.env_remove("PORTCULLIS_ADMIN_LISTEN").env("TMPDIR", room.path()).arg("demo");
         let process = Process::start(&mut command);
         assert!(event(&process, |event| event["msg"] == SERVING).is_some(), "{}", process.output());
         let end = process.stdout.wait_for(|line| line.starts_with("Ctrl-C").then_some(()));
@@ -28,7 +32,7 @@ impl Demo {
             .all()
             .into_iter()
             .filter(|line| ["curl ", "mv ", "sed "].iter().any(|start| line.starts_with(start)));
-        Self { commands: commands.collect(), process }
+        Self { commands: commands.collect(), process, _room: room }
     }
 
     /// Runs the one printed line that contains all of `words`, in a shell.

@@ -110,6 +110,7 @@ fn sigterm_finishes_what_is_in_flight_and_exits_0() {
 
     gateway.signal(Signal::TERM);
     gateway.event(DRAINING);
+    gateway.wait_until_refusing("http");
     go.send(()).unwrap();
 
     let answer = client.answer();

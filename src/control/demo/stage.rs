@@ -1,9 +1,11 @@
 //! The demo's directory: config, certificates and state, gone when the demo ends.
 
 use std::fs::{DirBuilder, OpenOptions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener};
 use std::path::{Path, PathBuf};
 
 use time::OffsetDateTime;
@@ -29,19 +31,24 @@ pub(super) struct Stage {
     pub(super) http: u16,
     /// The admin listener.
     pub(super) admin: u16,
+    /// Keeps other demos off the ports until the gateway has them.
+    _reserved: [Reserved; 3],
 }
+
+/// A name that one process holds until it ends. It says nothing to anyone but another demo.
+type Reserved = UnixListener;
 
 impl Stage {
     /// Makes the directory, its certificates and its config.
     pub(super) fn set(backends: &Backends) -> Result<Self, Failure> {
         let addresses = loopback();
         let directory = std::env::temp_dir().join(format!("portcullis-demo-{:08x}", fastrand::u32(..)));
+        let (https, reserved_https) = free_port(&addresses, 8443)?;
+        let (http, reserved_http) = free_port(&addresses, 8080)?;
+        let (admin, reserved_admin) = free_port(&addresses[..1], 9901)?;
         make_directory(&directory)?;
         // From here on dropping it clears up, also when a later step fails.
-        let mut stage = Self { directory, https: 0, http: 0, admin: 0 };
-        stage.https = free_port(&addresses, 8443)?;
-        stage.http = free_port(&addresses, 8080)?;
-        stage.admin = free_port(&addresses[..1], 9901)?;
+        let stage = Self { directory, https, http, admin, _reserved: [reserved_https, reserved_http, reserved_admin] };
         stage.write_certificates()?;
         stage.write("portcullis.toml", &stage.config(&addresses, backends), 0o644)?;
         Ok(stage)
@@ -138,10 +145,19 @@ fn loopback() -> Vec<IpAddr> {
     addresses
 }
 
-/// The first port from `usual` on that is free on every address.
-fn free_port(addresses: &[IpAddr], usual: u16) -> Result<u16, Failure> {
+/// The first port from `usual` on that is free on every address and that no other demo has chosen.
+fn free_port(addresses: &[IpAddr], usual: u16) -> Result<(u16, Reserved), Failure> {
     let free = |port: &u16| addresses.iter().all(|ip| TcpListener::bind((*ip, *port)).is_ok());
-    (usual..usual + PORTS).find(free).ok_or(Failure::Ports { first: usual, last: usual + PORTS - 1 })
+    let choice = (usual..usual + PORTS).find_map(|port| {
+        let reserved = reserve(port).ok()?;
+        free(&port).then_some((port, reserved))
+    });
+    choice.ok_or(Failure::Ports { first: usual, last: usual + PORTS - 1 })
+}
+
+/// Between the look and the gateway's bind another demo may look too. An abstract socket is no file to clear up.
+fn reserve(port: u16) -> io::Result<Reserved> {
+    UnixListener::bind_addr(&UnixAddress::from_abstract_name(format!("portcullis-demo-{port}"))?)
 }
 
 #[cfg(test)]
@@ -154,8 +170,11 @@ mod tests {
     fn a_taken_port_is_passed_over() {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
-        let found = free_port(&[IpAddr::V4(Ipv4Addr::LOCALHOST)], port).unwrap();
+        let addresses = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
+        let (found, _reserved) = free_port(&addresses, port).unwrap();
         assert!(found > port);
+        let (another, _reserved) = free_port(&addresses, port).unwrap();
+        assert!(another > found, "another demo's choice is passed over too");
     }
 
     #[test]

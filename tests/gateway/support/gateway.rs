@@ -1,13 +1,15 @@
 //! The real binary, run on a config text in a directory of its own.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
+use std::time::Instant;
 
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::PATIENCE;
 use super::authority::Authority;
 use super::client::Client;
 use super::curl::Curl;
@@ -114,6 +116,15 @@ impl Gateway {
     pub(crate) fn address(&self, listener: &str) -> SocketAddr {
         let event = self.event_where(LISTENING, |event| event["listener"] == listener);
         event["address"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// Waits until nobody accepts on a listener's address any more: then every worker knows of the drain.
+    pub(crate) fn wait_until_refusing(&self, listener: &str) {
+        let address = self.address(listener);
+        let end = Instant::now() + PATIENCE;
+        while TcpStream::connect_timeout(&address, PATIENCE).is_ok() {
+            assert!(Instant::now() < end, "{listener} still accepts\n{}", self.process.output());
+        }
     }
 
     /// Where the admin listener really listens.
