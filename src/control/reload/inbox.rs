@@ -54,15 +54,19 @@ impl Inbox {
         }
     }
 
-    /// Leaves an order; an older one that was not taken up yet is void.
+    /// Leaves an order; an older one that was not taken up yet is void, and so is this one when watching has ended.
     pub(super) fn order(&self, order: Order) {
-        self.lock().order = Some(order);
+        let mut state = self.lock();
+        state.order = (!state.is_stopped).then_some(order);
         self.news.notify_one();
     }
 
-    /// Ends the watching thread.
+    /// Ends the watching thread, or tells that it has ended.
     pub(super) fn stop(&self) {
-        self.lock().is_stopped = true;
+        let mut state = self.lock();
+        state.is_stopped = true;
+        // Nobody will take it up: whoever waits for it need not.
+        state.order = None;
         self.news.notify_one();
     }
 

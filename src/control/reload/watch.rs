@@ -89,7 +89,7 @@ impl Watch {
     pub async fn set(&self, files: Vec<PathBuf>, patterns: Vec<PathBuf>, read_at: SystemTime) {
         let (done, is_done) = oneshot::channel();
         self.0.order(Order { files, patterns, read_at, done });
-        // It fails when a later order took the place of this one.
+        // It fails when a later order took the place of this one, or nobody is left to be told.
         let _ = is_done.await;
     }
 }
@@ -100,7 +100,7 @@ impl Drop for Watch {
     }
 }
 
-/// The watching thread.
+/// The watching thread. However it ends, nobody waits for it afterwards.
 struct Watching {
     inbox: Arc<Inbox>,
     timing: Timing,
@@ -200,5 +200,11 @@ impl Watching {
             Err(TrySendError::Closed(_)) => return false,
         }
         true
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.inbox.stop();
     }
 }
