@@ -16,7 +16,8 @@ use crate::control::config::{self, AdminListen, Workers};
 use crate::control::gateway::{self, Accepted, Gateway, Source, Watched};
 use crate::control::reload::{Timing, Watch};
 use crate::control::state::State;
-use crate::proxy::worker::{self, Command, Load, Place, Shared};
+use crate::proxy::work;
+use crate::proxy::worker::{Command, Load, Place, Shared};
 
 /// The exit code for a config that was refused; clap uses the same for a wrong command line.
 pub(super) const BAD_CONFIG: u8 = 2;
@@ -218,7 +219,7 @@ fn start(shared: &Arc<Shared>, mailboxes: Vec<Mailbox>) -> io::Result<Ended> {
     for (index, mailbox) in mailboxes.into_iter().enumerate() {
         let (shared, running) = (Arc::clone(shared), running.clone());
         let work = move || {
-            if let Err(error) = worker::run(index, shared, mailbox) {
+            if let Err(error) = work::run(index, shared, mailbox) {
                 tracing::error!(worker = index, %error, "a worker cannot run; restart the gateway");
             }
             drop(running);

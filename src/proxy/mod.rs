@@ -14,4 +14,5 @@ pub mod serve;
 pub mod snapshot;
 pub mod tls;
 pub mod upstream;
+pub mod work;
 pub mod worker;

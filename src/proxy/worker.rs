@@ -2,28 +2,22 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
-use tokio::time::MissedTickBehavior;
+use tokio::sync::mpsc::UnboundedSender;
 
-use crate::base::alarm::{Alarms, TICK};
+use crate::base::alarm::Alarms;
 use crate::base::buffers::Buffers;
 use crate::base::log::{Log, access};
 use crate::base::metrics::{self, Registry};
 use crate::base::task::Tasks;
-use crate::proxy::accept::Acceptors;
 use crate::proxy::http::forwarded::RequestIds;
 use crate::proxy::snapshot::{Live, Snapshot};
 use crate::proxy::upstream::Client;
-
-/// How many ticks lie between two looks at the unused upstream connections.
-const TICKS_PER_SWEEP: u32 = 10;
 
 /// What all workers and the control plane share.
 pub struct Shared {
@@ -136,7 +130,8 @@ pub struct Port {
 }
 
 impl Worker {
-    fn new(index: usize, shared: Arc<Shared>) -> Rc<Self> {
+    /// Worker `index`, on its own thread.
+    pub fn new(index: usize, shared: Arc<Shared>) -> Rc<Self> {
         let alarms = Alarms::start();
         let buffers = Rc::new(Buffers::default());
         Rc::new(Self {
@@ -181,7 +176,8 @@ impl Worker {
         Rc::clone(self.ports.borrow_mut().entry(Arc::clone(listener)).or_insert_with(fresh))
     }
 
-    fn close_port(&self, listener: &Arc<str>) {
+    /// Ends the connections of a listener at their next chance.
+    pub fn close_port(&self, listener: &Arc<str>) {
         if let Some(port) = self.ports.borrow_mut().remove(listener) {
             port.draining.set(true);
         }
@@ -193,74 +189,11 @@ impl Worker {
         self.shared.draining.load(Ordering::Relaxed)
     }
 
-    fn begin_drain(&self) {
+    /// Ends all connections at their next chance.
+    pub fn begin_drain(&self) {
         for port in self.ports.borrow().values() {
             port.draining.set(true);
         }
         self.alarms.wake_all();
-    }
-}
-
-/// Runs worker `index` on this thread until it is told to drain.
-///
-/// # Errors
-/// Where the system gives no runtime.
-pub fn run(index: usize, shared: Arc<Shared>, mailbox: UnboundedReceiver<Command>) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, work(Worker::new(index, shared), mailbox));
-    Ok(())
-}
-
-async fn work(worker: Rc<Worker>, mut mailbox: UnboundedReceiver<Command>) {
-    let mut acceptors = Acceptors::default();
-    let mut ticker = tokio::time::interval(TICK);
-    ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut ticks: u32 = 0;
-    let limit = loop {
-        tokio::select! {
-            _ = ticker.tick() => {
-                ticks = ticks.wrapping_add(1);
-                tick(&worker, ticks);
-            }
-            command = mailbox.recv() => match command {
-                Some(Command::Listen { listener, address, socket }) => acceptors.open(&worker, &listener, address, socket),
-                Some(Command::Close { listener, address, drain }) => {
-                    acceptors.close(&listener, address);
-                    if drain {
-                        worker.close_port(&listener);
-                    }
-                }
-                Some(Command::Adopt { listener, socket, peer }) => crate::proxy::accept::adopt(&worker, &listener, socket, peer),
-                Some(Command::Drain(limit)) => break limit,
-                None => break Duration::ZERO,
-            }
-        }
-    };
-    acceptors.close_all();
-    worker.begin_drain();
-    finish(&worker, ticker, limit).await;
-    worker.upstream.close_all();
-    worker.access.flush();
-}
-
-fn tick(worker: &Worker, ticks: u32) {
-    worker.alarms.tick();
-    worker.access.flush();
-    if ticks.is_multiple_of(TICKS_PER_SWEEP) {
-        worker.upstream.sweep();
-    }
-}
-
-/// Waits for the connections to end, up to `limit`.
-async fn finish(worker: &Worker, mut ticker: tokio::time::Interval, limit: Duration) {
-    let cut = tokio::time::sleep(limit);
-    tokio::pin!(cut);
-    loop {
-        tokio::select! {
-            () = worker.tasks.none_left() => return,
-            () = &mut cut => return tracing::warn!(worker = worker.index, connections = worker.tasks.count(), "cut what was left after the drain"),
-            _ = ticker.tick() => tick(worker, 1),
-        }
     }
 }

@@ -6,7 +6,7 @@ use crate::imports::named_paths;
 use crate::{none, sources};
 
 /// Module → floor. A module imports from below; on its own floor only what `SIBLINGS` lists.
-const FLOORS: [(&str, u8); 33] = [
+const FLOORS: [(&str, u8); 34] = [
     ("base", 0),
     ("proxy::io", 1),
     ("proxy::message", 1),
@@ -24,22 +24,23 @@ const FLOORS: [(&str, u8); 33] = [
     ("proxy::exchange", 8),
     ("proxy::serve", 9),
     ("proxy::accept", 10),
-    ("control::config", 11),
-    ("control::build", 12),
-    ("control::acme", 13),
-    ("control::admin", 13),
-    ("control::health", 13),
-    ("control::ports", 13),
-    ("control::reload", 13),
-    ("control::rollout", 13),
-    ("control::state", 13),
-    ("control::inventory", 14),
-    ("control::gateway", 15),
-    ("control::supervisor", 16),
-    ("control", 17),
-    ("control::demo", 18),
-    ("control::cli", 19),
-    ("main", 20),
+    ("proxy::work", 11),
+    ("control::config", 12),
+    ("control::build", 13),
+    ("control::acme", 14),
+    ("control::admin", 14),
+    ("control::health", 14),
+    ("control::ports", 14),
+    ("control::reload", 14),
+    ("control::rollout", 14),
+    ("control::state", 14),
+    ("control::inventory", 15),
+    ("control::gateway", 16),
+    ("control::supervisor", 17),
+    ("control", 18),
+    ("control::demo", 19),
+    ("control::cli", 20),
+    ("main", 21),
 ];
 
 /// Imports between modules of one floor that are right, and why.
