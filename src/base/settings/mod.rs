@@ -4,6 +4,7 @@
 //! against a recording section the same function yields the [`Shape`] that the JSON schema and the reference are held to.
 
 mod environment;
+mod exclusive;
 mod key;
 mod node;
 mod problem;
