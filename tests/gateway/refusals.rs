@@ -160,9 +160,10 @@ fn a_truncated_answer_is_not_passed_off_as_a_whole_one() {
     });
     let gateway = Gateway::serving(&format!("{HTTP}{}", route_to(&[&backend])));
 
-    let complaint = gateway.curl().http1().try_ask(&gateway.url("http", "/")).unwrap_err();
-
-    assert!(complaint.contains("transfer closed") || complaint.contains("reset"), "{complaint}");
+    // Cut off, or a 502 where none of it had been passed on yet: anything but a success.
+    if let Ok(answer) = gateway.curl().http1().try_ask(&gateway.url("http", "/")) {
+        assert_eq!(answer.status, 502, "{answer:?}");
+    }
 }
 
 #[test]
