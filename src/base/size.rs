@@ -62,7 +62,7 @@ impl fmt::Display for Size {
         match UNITS
             .iter()
             .filter(|(name, _)| name.ends_with("iB"))
-            .find(|(_, size)| self.0 >= *size && self.0 % size == 0)
+            .find(|(_, size)| self.0 >= *size && self.0.is_multiple_of(*size))
         {
             Some((name, size)) => write!(f, "{} {name}", self.0 / size),
             None => write!(f, "{}", self.0),

@@ -93,14 +93,14 @@ pub fn accept(
     source: &Source,
     registry: &Registry,
     previous: Option<&Built>,
-) -> Result<(Accepted, Vec<Problem>), Refused> {
+) -> Result<(Accepted, Vec<Problem>), Box<Refused>> {
     let read_at = clock::now();
     let loaded = match Config::load(&source.file, &config::of_process(), &source.overrides) {
         Ok(loaded) => loaded,
         Err(failure) => {
             let watched = Watched::of(&failure.sources, &[], read_at);
             let marked = failure.marked(false);
-            return Err(Refused { marked, ..refused(&failure.problems, &failure.sources, watched) });
+            return Err(Box::new(Refused { marked, ..*refused(&failure.problems, &failure.sources, watched) }));
         }
     };
     let watched = Watched::of(&loaded.sources, &loaded.config.certificates, read_at);
@@ -115,14 +115,14 @@ pub fn accept(
 }
 
 /// Problems, rendered against what they were found in.
-fn refused(problems: &[Problem], sources: &Sources, watched: Watched) -> Refused {
+fn refused(problems: &[Problem], sources: &Sources, watched: Watched) -> Box<Refused> {
     let marked = problems.iter().map(|problem| config::marked(problem, sources, false)).collect::<Vec<_>>().join("\n");
-    Refused {
+    Box::new(Refused {
         marked,
         lines: problems.iter().map(|problem| config::line(problem, sources)).collect(),
         problems: problems.iter().map(|problem| part(problem, sources)).collect(),
         watched,
-    }
+    })
 }
 
 fn part(problem: &Problem, sources: &Sources) -> status::Problem {
@@ -157,7 +157,7 @@ impl Gateway {
     ///
     /// # Errors
     /// The addresses that cannot be had, rendered.
-    pub fn open(&mut self) -> Result<(), Refused> {
+    pub fn open(&mut self) -> Result<(), Box<Refused>> {
         let opened = self.ports.open(&self.live.config, self.shared.places.len());
         let opened = opened.map_err(|problems| refused(&problems, &self.live.sources, self.live.watched.clone()))?;
         self.ports.hand_over(opened, &self.shared);
@@ -180,7 +180,7 @@ impl Gateway {
         }
     }
 
-    fn try_reload(&mut self) -> Result<(), Refused> {
+    fn try_reload(&mut self) -> Result<(), Box<Refused>> {
         let (accepted, warnings) = accept(&self.source, &self.shared.registry, Some(&self.live.built))?;
         if accepted.config == self.live.config
             && !accepted.built.certificates.differ_from(&self.live.built.certificates)

@@ -14,7 +14,7 @@ use crate::base::metrics::Registry;
 use crate::control::admin;
 use crate::control::config::{self, AdminListen, Workers};
 use crate::control::gateway::{self, Accepted, Gateway, Source, Watched};
-use crate::control::reload::{Timing, Watch};
+use crate::control::reload::{Changed, Timing, Watch};
 use crate::control::state::State;
 use crate::proxy::work;
 use crate::proxy::worker::{Command, Load, Place, Shared};
@@ -177,19 +177,52 @@ impl Signals {
 
 /// Reloads when told to; returns when told to stop.
 async fn supervise(gateway: &mut Gateway, mut signals: Signals) -> io::Result<()> {
-    let (watch, mut changes) = Watch::start(Timing::default()).map_err(io::Error::other)?;
+    let (watch, mut changes) = watch();
+    let mut stale = true;
     loop {
-        let Watched { files, patterns, read_at } = gateway.watched();
-        watch.set(files, patterns, read_at).await;
         tokio::select! {
-            Some(_) = changes.recv() => gateway.reload(),
+            () = take_up(watch.as_ref(), gateway), if stale => stale = false,
+            changed = next_change(changes.as_mut()) => {
+                if changed {
+                    gateway.reload();
+                    stale = true;
+                } else {
+                    tracing::error!("files are no longer watched; send SIGHUP after a change, and restart the gateway");
+                    changes = None;
+                }
+            }
             _ = signals.terminate.recv() => return Ok(()),
             _ = signals.interrupt.recv() => return Ok(()),
             _ = signals.hangup.recv() => {
                 gateway.log().reopen();
                 gateway.reload();
+                stale = true;
             }
         }
+    }
+}
+
+/// Begins to watch files. A gateway that cannot serves without: SIGHUP does the same.
+fn watch() -> (Option<Watch>, Option<mpsc::Receiver<Changed>>) {
+    let watching = Watch::start(Timing::default());
+    let told =
+        watching.inspect_err(|error| tracing::error!(%error, "files are not watched; send SIGHUP after a change"));
+    told.ok().unzip()
+}
+
+/// Watches what is live now. A folder that hangs holds up nothing else: this is one branch among the signals.
+async fn take_up(watch: Option<&Watch>, gateway: &Gateway) {
+    if let Some(watch) = watch {
+        let Watched { files, patterns, read_at } = gateway.watched();
+        watch.set(files, patterns, read_at).await;
+    }
+}
+
+/// Waits for a change; false once there will be none. Without a watch it waits for ever.
+async fn next_change(changes: Option<&mut mpsc::Receiver<Changed>>) -> bool {
+    match changes {
+        Some(changes) => changes.recv().await.is_some(),
+        None => std::future::pending().await,
     }
 }
 

@@ -19,8 +19,9 @@ use crate::proxy::message::{Name, Request, Response, Span};
 use crate::proxy::policy;
 use crate::proxy::route::{EncodedSlash, Facts};
 use crate::proxy::serve::Connection;
-use crate::proxy::snapshot::{Action, Listener, Route, Snapshot};
+use crate::proxy::snapshot::{Action, Listener, Route};
 use crate::proxy::upstream::{self, Call, Timeouts, Trip};
+use crate::proxy::worker::Current;
 
 /// The two messages of an exchange. The connection uses the same ones for all of its exchanges.
 pub struct Messages<'a> {
@@ -34,7 +35,7 @@ pub struct Messages<'a> {
 struct Exchange<'a> {
     connection: &'a Connection,
     listener: &'a Listener,
-    snapshot: Rc<Arc<Snapshot>>,
+    snapshot: Rc<Current>,
     alarm: &'a Alarm,
     client: Client,
     started: Instant,

@@ -1,4 +1,4 @@
-//! THE SPINE, first half: from an accepted socket to requests. [`exchange`](super::exchange) is the second.
+//! THE SPINE, first half: from an accepted socket to requests. `exchange.rs` is the second.
 
 use std::cell::RefCell;
 use std::io;

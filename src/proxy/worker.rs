@@ -117,8 +117,19 @@ pub struct Worker {
     pub ids: RefCell<RequestIds>,
     /// Its connections' tasks.
     pub tasks: Tasks,
-    current: RefCell<Rc<Arc<Snapshot>>>,
+    current: RefCell<Rc<Current>>,
     ports: RefCell<HashMap<Arc<str>, Rc<Port>>>,
+}
+
+/// The snapshot that a worker has taken up. Counted within the worker, so that an exchange that holds it touches nothing that
+/// another worker's exchanges touch.
+pub struct Current(Arc<Snapshot>);
+
+impl std::ops::Deref for Current {
+    type Target = Snapshot;
+    fn deref(&self) -> &Snapshot {
+        &self.0
+    }
 }
 
 /// A listener as this worker serves it.
@@ -143,17 +154,17 @@ impl Worker {
             access: shared.log.access_writer(),
             ids: RefCell::new(RequestIds::new(fastrand::Rng::new())),
             tasks: Tasks::default(),
-            current: RefCell::new(Rc::new(shared.live.load())),
+            current: RefCell::new(Rc::new(Current(shared.live.load()))),
             ports: RefCell::default(),
             shared,
         })
     }
 
     /// The current snapshot. Costs one plain load where it has not changed.
-    pub fn current(&self) -> Rc<Arc<Snapshot>> {
+    pub fn current(&self) -> Rc<Current> {
         let mut current = self.current.borrow_mut();
         if current.generation != self.shared.live.generation() {
-            *current = Rc::new(self.shared.live.load());
+            *current = Rc::new(Current(self.shared.live.load()));
         }
         Rc::clone(&current)
     }

@@ -1,7 +1,7 @@
 //! From a config to a snapshot: reads the certificates, compiles routes, carries over what must survive.
 //!
 //! Nothing is changed here: what a build made takes effect when the caller makes its snapshot current and then calls
-//! [`Built::swap_certificates`]. So a config that is refused has touched nothing.
+//! [`Certificates::swap`]. So a config that is refused has touched nothing.
 
 mod certificates;
 mod coverage;

@@ -1,8 +1,8 @@
 //! SNI to certificate: which identity a name is served under, and the handshake.
 //!
 //! Reading order: [`Pair`] (a certificate with its key, checked) lives in a [`CertSlot`]; a [`Frontend`] is the TLS side of a listener
-//! and makes a [`Directory`] of its slots, anew at every swap; [`accept`] does the handshake and gives [`Facts`].
-//! rustls is known in this folder only, but for the stream that [`accept`] gives.
+//! and makes a [`Directory`] of its slots, anew at every swap; [`accept()`] does the handshake and gives [`Facts`].
+//! rustls is known in this folder only, but for the stream that [`accept()`] gives.
 
 mod accept;
 mod by_name;
