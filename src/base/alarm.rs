@@ -21,6 +21,11 @@ impl Moment {
         Self(self.0.saturating_add(length.as_millis() as u64))
     }
 
+    /// The time from `earlier` to this moment; none where it is not earlier.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+
     /// Later than any deadline.
     pub const NEVER: Self = Self(u64::MAX);
 }

@@ -11,6 +11,7 @@ use crate::base::clock;
 use crate::base::log::access;
 use crate::base::metrics::Label;
 use crate::proxy::balance::Pool;
+use crate::proxy::connection::Connection;
 use crate::proxy::fault::{Fault, Malformed};
 use crate::proxy::http::body::{Downstream, Length};
 use crate::proxy::http::forwarded::{self, Client, Forwarding};
@@ -18,10 +19,9 @@ use crate::proxy::http::{Deciding, Host, answer, hop_by_hop};
 use crate::proxy::message::{Name, Request, Response, Span};
 use crate::proxy::policy;
 use crate::proxy::route::{EncodedSlash, Facts};
-use crate::proxy::serve::Connection;
 use crate::proxy::snapshot::{Action, Listener, Route};
 use crate::proxy::upstream::{self, Call, Timeouts, Trip};
-use crate::proxy::worker::Current;
+use crate::proxy::worker::{Current, Worker};
 
 /// The two messages of an exchange. The connection uses the same ones for all of its exchanges.
 pub struct Messages<'a> {
@@ -68,8 +68,7 @@ pub async fn exchange<D: Downstream>(
         route: None,
         trip: Trip::default(),
     };
-    let load = connection.worker.load();
-    load.add();
+    let _loaded = Loaded::begin(&connection.worker);
     let result = match arrived {
         Ok(()) => exchange.answer(client, request, response).await,
         Err(fault) => Err(fault),
@@ -81,8 +80,23 @@ pub async fn exchange<D: Downstream>(
             Some(fault)
         }
     };
-    load.subtract();
     exchange.record(request, response, fault);
+}
+
+/// An exchange in its worker's load, whatever becomes of it.
+struct Loaded<'a>(&'a Worker);
+
+impl<'a> Loaded<'a> {
+    fn begin(worker: &'a Worker) -> Self {
+        worker.load().add();
+        Self(worker)
+    }
+}
+
+impl Drop for Loaded<'_> {
+    fn drop(&mut self) {
+        self.0.load().subtract();
+    }
 }
 
 impl Exchange<'_> {

@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_util::io::{poll_read_buf, poll_write_buf};
@@ -24,6 +24,14 @@ impl Io {
         match self {
             Self::Plain(stream) => poll_read_buf(Pin::new(stream), cx, &mut into),
             Self::Tls(stream) => poll_read_buf(Pin::new(stream.as_mut()), cx, &mut into),
+        }
+    }
+
+    /// Reads what is there into a buffer of fixed size. Nothing read is the end of the stream.
+    pub fn poll_read_buf(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, into),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, into),
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub mod accept;
 pub mod balance;
+pub mod connection;
 pub mod exchange;
 pub mod fault;
 pub mod http;
@@ -11,6 +12,7 @@ pub mod message;
 pub mod policy;
 pub mod route;
 pub mod serve;
+pub mod serve_h2;
 pub mod snapshot;
 pub mod tls;
 pub mod upstream;

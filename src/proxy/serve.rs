@@ -1,6 +1,5 @@
 //! THE SPINE, first half: from an accepted socket to requests. `exchange.rs` is the second.
 
-use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -11,43 +10,17 @@ use tokio::net::TcpStream;
 
 use crate::base::alarm::Alarm;
 use crate::base::metrics::Handshake;
+use crate::proxy::connection::{Connection, KEPT_HEAD};
 use crate::proxy::exchange;
 use crate::proxy::http::h1::channel::Channel;
 use crate::proxy::http::h1::server::{Next, Rules, Server};
 use crate::proxy::io::Io;
 use crate::proxy::listen::limit::Full;
 use crate::proxy::message::{Request, Response};
+use crate::proxy::serve_h2;
 use crate::proxy::snapshot::Listener;
 use crate::proxy::tls::{self, HandshakeError};
 use crate::proxy::worker::{Port, Worker};
-
-/// How much memory of a message a connection keeps between requests.
-const KEPT_HEAD: (usize, usize) = (4 << 10, 64);
-
-/// A client's connection, once it is known who calls and how.
-pub struct Connection {
-    /// The worker it lives on.
-    pub worker: Rc<Worker>,
-    /// The listener as this worker serves it.
-    pub port: Rc<Port>,
-    /// The other end.
-    pub peer: IpAddr,
-    /// What the handshake agreed on; none without TLS.
-    pub tls: Option<tls::Facts>,
-    listener: RefCell<Arc<Listener>>,
-}
-
-impl Connection {
-    /// The listener as the current snapshot has it; as the last one had it, where it is gone.
-    pub fn listener(&self) -> Arc<Listener> {
-        let snapshot = self.worker.current();
-        let mut listener = self.listener.borrow_mut();
-        if let Some(current) = snapshot.listener(&self.port.listener) {
-            *listener = Arc::clone(current);
-        }
-        Arc::clone(&listener)
-    }
-}
 
 /// Why a connection ended before there was HTTP on it.
 #[derive(Debug, thiserror::Error)]
@@ -111,9 +84,13 @@ async fn serve(worker: &Rc<Worker>, port: &Rc<Port>, socket: TcpStream, peer: Ip
     let _open = Open::begin(worker, &listener);
     let alarm = worker.alarms.alarm();
     let (io, tls) = identify(worker, &listener, socket, &alarm).await?;
-    let connection =
-        Connection { worker: Rc::clone(worker), port: Rc::clone(port), peer, tls, listener: RefCell::new(listener) };
-    http1(&connection, io, &alarm).await;
+    let h2 = tls.as_ref().is_some_and(|facts| facts.alpn_h2);
+    let connection = Connection::new(worker, port, (peer, tls), listener);
+    if h2 {
+        serve_h2::http2(&connection, io, &alarm).await;
+    } else {
+        http1(&connection, io, &alarm).await;
+    }
     Ok(())
 }
 
@@ -158,6 +135,7 @@ async fn http1(connection: &Connection, io: Io, alarm: &Alarm) {
             draining: &connection.port.draining,
         };
         request.clear();
+        response.clear();
         let arrived = match server.next_request(&mut request, &rules).await {
             Next::Request => Ok(()),
             Next::Refused(fault) => Err(fault),

@@ -6,7 +6,7 @@ use crate::imports::named_paths;
 use crate::{none, sources};
 
 /// Module → floor. A module imports from below; on its own floor only what `SIBLINGS` lists.
-const FLOORS: [(&str, u8); 34] = [
+const FLOORS: [(&str, u8); 35] = [
     ("base", 0),
     ("proxy::io", 1),
     ("proxy::message", 1),
@@ -23,6 +23,7 @@ const FLOORS: [(&str, u8); 34] = [
     ("proxy::connection", 7),
     ("proxy::exchange", 8),
     ("proxy::serve", 9),
+    ("proxy::serve_h2", 9),
     ("proxy::accept", 10),
     ("proxy::work", 11),
     ("control::config", 12),
@@ -44,9 +45,10 @@ const FLOORS: [(&str, u8); 34] = [
 ];
 
 /// Imports between modules of one floor that are right, and why.
-const SIBLINGS: [(&str, &str, &str); 3] = [
+const SIBLINGS: [(&str, &str, &str); 4] = [
     ("proxy::upstream", "proxy::balance", "an attempt goes to the endpoint that the balancer chose"),
     ("proxy::upstream", "proxy::http", "backends speak the same HTTP/1.1 codec as clients"),
+    ("proxy::serve", "proxy::serve_h2", "the handshake decides which protocol a connection speaks"),
     ("proxy::listen", "proxy::tls", "a listener's settings hold its TLS settings"),
 ];
 

@@ -65,6 +65,9 @@ pub trait Downstream {
     /// Ends the response.
     fn finish(&mut self, trailers: Option<&Fields>);
 
+    /// How many more bytes of the response are taken now, at most; 0 while the client has to take some first.
+    fn wants(&self) -> usize;
+
     /// How many bytes of the response are held here.
     fn unwritten(&self) -> usize;
 

@@ -4,6 +4,7 @@ pub mod answer;
 pub mod body;
 pub mod forwarded;
 pub mod h1;
+pub mod h2;
 pub mod hop_by_hop;
 pub mod host;
 pub mod path;

@@ -273,14 +273,14 @@ impl Attempt<'_> {
                     }
                 }
             }
-            if listening && self.sending.is_done(&connection.stream) {
+            if listening {
                 match client.poll_gone(cx) {
                     Poll::Ready(Gone::Surely) => return Poll::Ready(Err(Fault::ClientGone)),
-                    Poll::Ready(Gone::Perhaps) => {
+                    Poll::Ready(Gone::Perhaps) if self.sending.is_done(&connection.stream) => {
                         listening = false;
                         clocks.gone = clocks.after(Some(HALF_CLOSED));
                     }
-                    Poll::Pending => {}
+                    Poll::Ready(Gone::Perhaps) | Poll::Pending => {}
                 }
             }
             clocks.poll(cx).map(Err)

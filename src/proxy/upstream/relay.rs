@@ -7,7 +7,6 @@ use super::connection::Connection;
 use super::forward::{Begun, Call, Trip};
 use crate::proxy::fault::Fault;
 use crate::proxy::http::body::{Downstream, Progress};
-use crate::proxy::http::h1::channel::GATHER;
 use crate::proxy::http::h1::stream::BodyError;
 
 /// Moves the response's body to the client, whose response has been started, and gives the connection back to the pool when
@@ -16,7 +15,7 @@ pub async fn relay<D: Downstream>(client: &mut D, call: &Call<'_>, begun: Begun,
     let Begun { mut connection, mut sending, mut asked, .. } = begun;
     let mut clocks = Clocks::new(call.alarm, call.total);
     clocks.backend_fault = Fault::StreamTimeout;
-    let mut receiving = Receiving { ended: false, bytes: 0 };
+    let mut receiving = Receiving { ended: false, bytes: 0, left: usize::MAX };
     let result = std::future::poll_fn(|cx| {
         if !receiving.ended && !sending.broken && !sending.is_done(&connection.stream) {
             if let Poll::Ready(Err(fault)) = sending.poll(cx, call, (client, &mut connection.stream), &mut clocks) {
@@ -44,6 +43,8 @@ pub async fn relay<D: Downstream>(client: &mut D, call: &Call<'_>, begun: Begun,
 struct Receiving {
     ended: bool,
     bytes: u64,
+    /// What the client had still to take when it was last waited for.
+    left: usize,
 }
 
 impl Receiving {
@@ -55,6 +56,8 @@ impl Receiving {
         (client, connection): (&mut D, &mut Connection),
         clocks: &mut Clocks<'_>,
     ) -> Poll<Result<(), Fault>> {
+        // Between two polls the rest of an HTTP/2 connection may have written what is held.
+        let mut moved = client.unwritten() < self.left;
         loop {
             let gathered = self.gather(cx, client, connection)?;
             if gathered || clocks.backend == clocks.after(None) {
@@ -71,13 +74,15 @@ impl Receiving {
                     }
                 }
                 Poll::Pending => {
-                    if client.unwritten() < waiting || clocks.write == clocks.after(None) {
+                    moved |= client.unwritten() < waiting;
+                    if moved || clocks.write == clocks.after(None) {
                         clocks.write = clocks.after(Some(call.write_idle));
                     }
-                    if self.ended || client.unwritten() >= GATHER {
+                    if self.ended || client.wants() == 0 {
                         // The client's turn: the backend is not asked for more meanwhile.
                         clocks.backend = clocks.after(None);
                     }
+                    self.left = client.unwritten();
                     return Poll::Pending;
                 }
             }
@@ -92,8 +97,9 @@ impl Receiving {
         connection: &mut Connection,
     ) -> Result<bool, Fault> {
         let mut gathered = false;
-        while !self.ended && client.unwritten() < GATHER {
-            match connection.stream.poll_body(cx, client.room(), GATHER) {
+        while !self.ended && client.wants() > 0 {
+            let limit = client.wants();
+            match connection.stream.poll_body(cx, client.room(), limit) {
                 Poll::Ready(Ok(Progress::Data(count))) => {
                     self.bytes += count as u64;
                     client.appended(count);

@@ -4,6 +4,8 @@ use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use tokio::io::ReadBuf;
+
 use crate::base::buffers::{BUFFER, Buffers};
 use crate::proxy::io::Io;
 
@@ -69,6 +71,12 @@ impl Channel {
         self.io.poll_read(cx, into, limit)
     }
 
+    /// Reads past the (empty) input, straight into `into`. Nothing read is the end of the stream.
+    pub fn poll_read_buf(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        debug_assert!(self.input().is_empty(), "input comes first");
+        self.io.poll_read_buf(cx, into)
+    }
+
     /// The bytes to be written, to append to.
     pub fn output(&mut self) -> &mut Vec<u8> {
         self.buffers.lend(&mut self.output);
@@ -115,6 +123,22 @@ impl Channel {
     /// Says that nothing more will be written.
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.io.poll_shutdown(cx)
+    }
+
+    /// Closes: delivers the output, says that nothing more comes, then drops what still arrives until the other side closes or
+    /// `budget` is used up. A close with unread input would reset the connection and take the output with it.
+    pub fn poll_linger(&mut self, cx: &mut Context<'_>, budget: &mut usize) -> Poll<io::Result<()>> {
+        ready!(self.poll_flush(cx))?;
+        ready!(self.poll_shutdown(cx))?;
+        loop {
+            let waiting = self.input().len();
+            self.consume(waiting);
+            let count = ready!(self.poll_fill(cx))?;
+            if count == 0 || count >= *budget {
+                return Poll::Ready(Ok(()));
+            }
+            *budget -= count;
+        }
     }
 
     /// Whether an unused connection is still good: open, and silent. Costs no system call while nothing has arrived.

@@ -1,11 +1,10 @@
 //! A client's HTTP/1.1 connection: requests in, responses out, one at a time.
 
 use std::cell::Cell;
-use std::io;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use super::channel::Channel;
+use super::channel::{Channel, GATHER};
 use super::framing::{self, Framing};
 use super::head::{self, HeadError, HeadLimits};
 use super::stream::{BodyError, Stream};
@@ -197,25 +196,11 @@ impl Server {
         }
         let due = alarm.alarms().after(Some(LINGER));
         let mut budget = DRAIN as usize;
-        std::future::poll_fn(|cx| match self.poll_linger(cx, &mut budget) {
+        std::future::poll_fn(|cx| match self.stream.channel.poll_linger(cx, &mut budget) {
             Poll::Ready(_) => Poll::Ready(()),
             Poll::Pending => alarm.poll(cx, due),
         })
         .await;
-    }
-
-    fn poll_linger(&mut self, cx: &mut Context<'_>, budget: &mut usize) -> Poll<io::Result<()>> {
-        ready!(self.stream.channel.poll_flush(cx))?;
-        ready!(self.stream.channel.poll_shutdown(cx))?;
-        loop {
-            let waiting = self.stream.channel.input().len();
-            self.stream.channel.consume(waiting);
-            let count = ready!(self.stream.channel.poll_fill(cx))?;
-            if count == 0 || count >= *budget {
-                return Poll::Ready(Ok(()));
-            }
-            *budget -= count;
-        }
     }
 
     /// The framing of a response of that length, and whether the connection outlives it.
@@ -317,6 +302,10 @@ impl Downstream for Server {
         }
     }
 
+    fn wants(&self) -> usize {
+        if self.stream.channel.unwritten() < GATHER { GATHER } else { 0 }
+    }
+
     fn unwritten(&self) -> usize {
         self.stream.channel.unwritten()
     }
@@ -344,7 +333,7 @@ fn fault_of(error: HeadError) -> Fault {
 }
 
 /// Whether the request waits for a `100 Continue`; any other expectation is a fault (RFC 9110 §10.1.1). HTTP/1.0 has none.
-fn expects_continue(request: &Request) -> Result<bool, Fault> {
+pub fn expects_continue(request: &Request) -> Result<bool, Fault> {
     let mut expects = false;
     for value in request.fields.all(Name::Expect) {
         if !value.eq_ignore_ascii_case(b"100-continue") {

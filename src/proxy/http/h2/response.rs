@@ -1,0 +1,73 @@
+//! The head and the trailers of a response for HTTP/2.
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::{Response as Head, StatusCode};
+
+use crate::proxy::http::h1::write::may_trail;
+use crate::proxy::message::{Fields, Name, Response};
+
+/// The head. Fields that belong to an HTTP/1.1 connection stay behind (RFC 9113 §8.2.2).
+pub(super) fn head(response: &Response) -> Head<()> {
+    let mut head = Head::new(());
+    *head.status_mut() = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    head.headers_mut().reserve(response.fields.len());
+    for (name, raw, value) in response.fields.iter() {
+        if !is_of_connection(name) {
+            add(head.headers_mut(), raw, value);
+        }
+    }
+    head
+}
+
+/// The trailers, as far as there are any that may travel.
+pub(super) fn trailers(fields: &Fields) -> Option<HeaderMap> {
+    let mut trailers = HeaderMap::new();
+    for (_, raw, value) in fields.iter().filter(|(name, raw, _)| may_trail(*name, raw)) {
+        add(&mut trailers, raw, value);
+    }
+    (!trailers.is_empty()).then_some(trailers)
+}
+
+/// Adds a field. The codec that read it has checked it by the same grammar; one that HTTP/2 cannot carry is left out.
+fn add(headers: &mut HeaderMap, raw: &[u8], value: &[u8]) {
+    if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(raw), HeaderValue::from_bytes(value)) {
+        // Full at 32,768 fields; a head has at most a few hundred.
+        let _ = headers.try_append(name, value);
+    }
+}
+
+fn is_of_connection(name: Name) -> bool {
+    matches!(
+        name,
+        Name::Connection | Name::KeepAlive | Name::ProxyConnection | Name::TransferEncoding | Name::Upgrade | Name::Te
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_the_connection_stay_behind() {
+        let mut response = Response { status: 404, ..Response::default() };
+        for name in
+            ["Connection", "Keep-Alive", "Transfer-Encoding", "Upgrade", "Proxy-Connection", "X-A", "Set-Cookie"]
+        {
+            response.fields.add(name.as_bytes(), b"1");
+        }
+        response.fields.add(b"Set-Cookie", b"2");
+        let head = head(&response);
+        assert_eq!(head.status(), 404);
+        let names: Vec<_> = head.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+        assert_eq!(names, [("x-a", &b"1"[..]), ("set-cookie", b"1"), ("set-cookie", b"2")]);
+    }
+
+    #[test]
+    fn trailers_do_not_frame() {
+        let mut fields = Fields::default();
+        fields.add(b"Content-Length", b"1");
+        assert_eq!(trailers(&fields), None);
+        fields.add(b"Grpc-Status", b"0");
+        assert_eq!(trailers(&fields).unwrap().get("grpc-status").unwrap(), "0");
+    }
+}

@@ -1,0 +1,312 @@
+//! A client's HTTP/2 connection: streams in, frames out, its deadlines and its end.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use h2::server::{Builder, Connection, SendResponse};
+use h2::{Reason, RecvStream};
+
+use super::piece::{Held, Piece};
+use super::request;
+use super::stream::{Parts, Stream};
+use super::wire::{End, Wire};
+use crate::base::alarm::{Alarm, Moment};
+use crate::base::buffers::Buffers;
+use crate::proxy::fault::Fault;
+use crate::proxy::http::body::Length;
+use crate::proxy::http::h1::channel::Channel;
+use crate::proxy::http::h1::framing::{self, Framing};
+use crate::proxy::http::h1::head::HeadLimits;
+use crate::proxy::http::h1::server::expects_continue;
+use crate::proxy::message::{Name, Request};
+
+/// What a client may send of one body before it is taken.
+const STREAM_WINDOW: u32 = 64 << 10;
+
+/// What it may send of all of them.
+const CONNECTION_WINDOW: u32 = 1 << 20;
+
+/// Streams that the client reset before they were looked at; more than that at once is an attack.
+const MOST_UNSEEN_RESETS: usize = 20;
+
+/// Streams reset for what the client did wrong, over the life of a connection.
+const MOST_ERRORS: usize = 256;
+
+/// What is counted for a field beside its bytes (RFC 9113 §6.5.2).
+const PER_FIELD: usize = 32;
+
+/// How long a connection that is closing is written to and listened to.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// How much is dropped meanwhile.
+const DRAIN: usize = CONNECTION_WINDOW as usize;
+
+/// What a connection is bounded by.
+pub struct Rules<'a> {
+    /// Sizes of a request's head.
+    pub limits: HeadLimits,
+    /// Streams open at once.
+    pub streams: u32,
+    /// Until the client's first SETTINGS, and from the beginning of a header block to its end.
+    pub headers: Duration,
+    /// Without an open stream.
+    pub keep_alive: Duration,
+    /// While the socket takes nothing.
+    pub write_idle: Duration,
+    /// The connection's alarm.
+    pub alarm: &'a Alarm,
+    /// Whether the connection is to end once its streams have.
+    pub draining: &'a Cell<bool>,
+    /// Where buffers come from.
+    pub buffers: Rc<Buffers>,
+}
+
+/// The connection.
+pub struct Server<'a> {
+    connection: Connection<End, Piece>,
+    wire: Rc<RefCell<Wire>>,
+    rules: Rules<'a>,
+    held: Rc<Cell<usize>>,
+    clocks: Clocks,
+    sent: u64,
+    leaving: bool,
+    closing: bool,
+    refused: Option<&'static str>,
+}
+
+/// When what has to have happened. What is not waited for is due never.
+struct Clocks {
+    settings: Moment,
+    block: Moment,
+    idle: Moment,
+    write: Moment,
+    end: Moment,
+}
+
+impl<'a> Server<'a> {
+    /// Waits for the client's preface. None where it did not come, or not in time.
+    pub async fn open(channel: Channel, rules: Rules<'a>) -> Option<Self> {
+        let wire = Wire::new(channel);
+        let settings = rules.alarm.alarms().after(Some(rules.headers));
+        let mut handshake = std::pin::pin!(builder(&rules).handshake(End(Rc::clone(&wire))));
+        let connection = std::future::poll_fn(|cx| {
+            let polled = handshake.as_mut().poll(cx);
+            if let Poll::Ready(Err(_)) = wire.borrow_mut().poll_flush(cx) {
+                return Poll::Ready(None);
+            }
+            match polled {
+                Poll::Ready(done) => Poll::Ready(done.ok()),
+                Poll::Pending => rules.alarm.poll(cx, settings).map(|()| None),
+            }
+        });
+        let connection = connection.await?;
+        let never = Moment::NEVER;
+        let clocks = Clocks { settings, block: never, idle: never, write: never, end: never };
+        Some(Self {
+            connection,
+            wire,
+            rules,
+            held: Rc::default(),
+            clocks,
+            sent: 0,
+            leaving: false,
+            closing: false,
+            refused: None,
+        })
+    }
+
+    /// Begins a turn of the connection's task.
+    pub fn begin(&mut self) {
+        self.wire.borrow_mut().begin(self.rules.alarm.alarms().now());
+    }
+
+    /// The next stream that the client has opened; none when the connection is over.
+    pub fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Incoming>> {
+        match ready!(self.connection.poll_accept(cx)) {
+            Some(Ok((head, respond))) => {
+                let (parts, body) = head.into_parts();
+                let (limits, buffers) = (self.rules.limits, Rc::clone(&self.rules.buffers));
+                Poll::Ready(Some(Incoming { parts, body, respond, limits, held: Held::of(&self.held), buffers }))
+            }
+            Some(Err(error)) => {
+                self.note(&error);
+                Poll::Ready(None)
+            }
+            None => Poll::Ready(None),
+        }
+    }
+
+    /// Moves what is open without taking another stream. Ready when the connection is over.
+    pub fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let closed = ready!(self.connection.poll_closed(cx));
+        if let Err(error) = closed {
+            self.note(&error);
+        }
+        Poll::Ready(())
+    }
+
+    /// Ends a turn, after which `streams` are under way: writes what it brought and looks at the clocks. Ready when the
+    /// connection is over.
+    pub fn poll_end(&mut self, cx: &mut Context<'_>, streams: usize) -> Poll<()> {
+        let alarms = Rc::clone(self.rules.alarm.alarms());
+        let after = |length| alarms.after(Some(length));
+        if ready_error(self.poll_flush(cx, after(self.rules.write_idle))) {
+            return Poll::Ready(());
+        }
+        let wire = self.wire.borrow();
+        let (within_block, exhausted) = (wire.is_within_block(), wire.exhausted);
+        if wire.settled {
+            self.clocks.settings = Moment::NEVER;
+        }
+        drop(wire);
+        let now_open = |clock: &mut Moment, running: bool, length| match (running, *clock) {
+            (false, _) => *clock = Moment::NEVER,
+            (true, Moment::NEVER) => *clock = after(length),
+            (true, _) => {}
+        };
+        now_open(&mut self.clocks.block, within_block, self.rules.headers);
+        now_open(&mut self.clocks.idle, streams == 0, if self.leaving { LINGER } else { self.rules.keep_alive });
+        if exhausted {
+            self.close_with(cx, Reason::ENHANCE_YOUR_CALM, Some("http2_flood"));
+        }
+        if self.rules.draining.get() && !self.leaving {
+            self.leave(cx);
+        }
+        self.poll_clocks(cx)
+    }
+
+    /// Writes; notes when the socket has to have taken something.
+    fn poll_flush(&mut self, cx: &mut Context<'_>, due: Moment) -> Poll<std::io::Result<()>> {
+        let mut wire = self.wire.borrow_mut();
+        let flushed = wire.poll_flush(cx);
+        let sent = wire.channel.sent();
+        match &flushed {
+            Poll::Ready(_) => self.clocks.write = Moment::NEVER,
+            Poll::Pending if sent > self.sent || self.clocks.write == Moment::NEVER => self.clocks.write = due,
+            Poll::Pending => {}
+        }
+        self.sent = sent;
+        flushed
+    }
+
+    fn poll_clocks(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let clocks = &self.clocks;
+        let due = clocks.settings.min(clocks.block).min(clocks.idle).min(clocks.write).min(clocks.end);
+        ready!(self.rules.alarm.poll(cx, due));
+        let now = self.rules.alarm.alarms().now();
+        if now >= clocks.write.min(clocks.end) {
+            return Poll::Ready(());
+        }
+        if now >= clocks.settings {
+            self.close_with(cx, Reason::SETTINGS_TIMEOUT, Some(Fault::HeaderTimeout.reason()));
+        } else if now >= clocks.block {
+            self.close_with(cx, Reason::ENHANCE_YOUR_CALM, Some(Fault::HeaderTimeout.reason()));
+        } else {
+            self.close_with(cx, Reason::NO_ERROR, None);
+        }
+        Poll::Pending
+    }
+
+    /// Tells the client to open no more streams; the connection ends with the last of them.
+    fn leave(&mut self, cx: &Context<'_>) {
+        self.leaving = true;
+        self.clocks.idle = Moment::NEVER;
+        self.connection.graceful_shutdown();
+        cx.waker().wake_by_ref();
+    }
+
+    /// Tells the client that the connection is over, whatever is still open.
+    fn close_with(&mut self, cx: &Context<'_>, reason: Reason, refused: Option<&'static str>) {
+        if self.closing {
+            return;
+        }
+        (self.closing, self.leaving) = (true, true);
+        self.refused = refused;
+        let end = self.rules.alarm.alarms().after(Some(LINGER));
+        let never = Moment::NEVER;
+        self.clocks = Clocks { settings: never, block: never, idle: never, write: self.clocks.write, end };
+        self.connection.abrupt_shutdown(reason);
+        cx.waker().wake_by_ref();
+    }
+
+    fn note(&mut self, error: &h2::Error) {
+        if error.is_library() && self.refused.is_none() {
+            let flood = error.reason() == Some(Reason::ENHANCE_YOUR_CALM);
+            self.refused = Some(if flood { "http2_flood" } else { "http2_protocol" });
+        }
+    }
+
+    /// Why the client was sent away, where it was: a label for `refused_total`.
+    pub fn refused(&self) -> Option<&'static str> {
+        self.refused
+    }
+
+    /// Closes. Streams that are still open learn of it at once; what was written is delivered, within bounds.
+    pub async fn close(self) {
+        let Self { connection, wire, rules, .. } = self;
+        drop(connection);
+        let due = rules.alarm.alarms().after(Some(LINGER));
+        let mut budget = DRAIN;
+        std::future::poll_fn(|cx| match wire.borrow_mut().channel.poll_linger(cx, &mut budget) {
+            Poll::Ready(_) => Poll::Ready(()),
+            Poll::Pending => rules.alarm.poll(cx, due),
+        })
+        .await;
+    }
+}
+
+fn ready_error(polled: Poll<std::io::Result<()>>) -> bool {
+    matches!(polled, Poll::Ready(Err(_)))
+}
+
+fn builder(rules: &Rules<'_>) -> Builder {
+    let limits = rules.limits;
+    // A head just over our own limits is still read, so that it gets its answer and its line in the log.
+    let list = limits.fields_size + limits.uri + PER_FIELD * (limits.fields + 8);
+    let mut builder = Builder::new();
+    builder
+        .max_concurrent_streams(rules.streams)
+        .max_header_list_size(list.try_into().unwrap_or(u32::MAX))
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_pending_accept_reset_streams(MOST_UNSEEN_RESETS)
+        .max_concurrent_reset_streams(rules.streams as usize)
+        .max_local_error_reset_streams(Some(MOST_ERRORS))
+        .reset_stream_duration(LINGER)
+        .max_send_buffer_size(STREAM_WINDOW as usize);
+    builder
+}
+
+/// A stream that the client has opened.
+pub struct Incoming {
+    parts: http::request::Parts,
+    body: RecvStream,
+    respond: SendResponse<Piece>,
+    limits: HeadLimits,
+    held: Rc<Held>,
+    buffers: Rc<Buffers>,
+}
+
+impl Incoming {
+    /// Reads its head into `request`, which is empty, and says what became of that.
+    pub fn read(self, request: &mut Request) -> (Stream, Result<(), Fault>) {
+        let Self { parts, body, respond, limits, held, buffers } = self;
+        let read = request::fill(&parts, limits, request).and_then(|()| understand(&body, request));
+        let (length, expects_continue) = read.unwrap_or((Length::Unknown, false));
+        let stream = Stream::new(body, respond, Parts { length, limits, expects_continue, held, buffers });
+        (stream, read.map(drop))
+    }
+}
+
+/// How long the body is, and whether the client waits for a `100 Continue`.
+fn understand(body: &RecvStream, request: &Request) -> Result<(Length, bool), Fault> {
+    let length = match framing::of_request(request)? {
+        _ if body.is_end_stream() => Length::Empty,
+        Framing::Length(length) => Length::Known(length),
+        Framing::Empty if request.fields.first(Name::ContentLength).is_some() => Length::Known(0),
+        Framing::Empty | Framing::Chunked | Framing::Close => Length::Unknown,
+    };
+    Ok((length, expects_continue(request)? && length != Length::Empty))
+}

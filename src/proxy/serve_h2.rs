@@ -1,0 +1,124 @@
+//! Serves a connection of HTTP/2: every stream's exchange is a future of the connection's one task.
+
+use std::cell::RefCell;
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::task::Poll;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::{FutureExt, future};
+
+use crate::base::alarm::Alarm;
+use crate::base::metrics::Label;
+use crate::proxy::connection::{Connection, KEPT_HEAD};
+use crate::proxy::exchange::{self, Messages};
+use crate::proxy::http::body::Downstream;
+use crate::proxy::http::h1::channel::Channel;
+use crate::proxy::http::h2::server::{Incoming, Rules, Server};
+use crate::proxy::http::h2::turn::Turn;
+use crate::proxy::io::Io;
+use crate::proxy::message::{Request, Response};
+
+/// How many sets of messages a connection keeps for its next streams.
+const KEPT_SPARE: usize = 8;
+
+/// Serves streams until the connection ends, and the exchanges under way to their ends.
+pub async fn http2(connection: &Connection, io: Io, alarm: &Alarm) {
+    let worker = &connection.worker;
+    let listener = connection.listener();
+    let rules = Rules {
+        limits: listener.limits,
+        streams: listener.h2_streams,
+        headers: listener.timeouts.headers.0,
+        keep_alive: listener.timeouts.keep_alive.0,
+        write_idle: listener.timeouts.write_idle.0,
+        alarm,
+        draining: &connection.port.draining,
+        buffers: Rc::clone(&worker.buffers),
+    };
+    // A stream that was reset is no longer open, but its exchange may still have to find out.
+    let most = listener.h2_streams as usize;
+    let Some(mut server) = Server::open(Channel::new(io, Rc::clone(&worker.buffers)), rules).await else { return };
+    let (turn, spare) = (Turn::default(), Spare::default());
+    let mut streams = FuturesUnordered::new();
+    std::future::poll_fn(|cx| {
+        server.begin();
+        turn.poll(cx, |cx| {
+            let mut over = false;
+            while !over && streams.len() < most {
+                match server.poll_incoming(cx) {
+                    Poll::Ready(Some(incoming)) => streams.push(serve(connection, &spare, incoming)),
+                    Poll::Ready(None) => over = true,
+                    Poll::Pending => break,
+                }
+            }
+            if !over && streams.len() >= most {
+                over = server.poll_open(cx).is_ready();
+            }
+            let full = streams.len() >= most;
+            while let Poll::Ready(Some(())) = streams.poll_next_unpin(cx) {}
+            if over {
+                return Poll::Ready(());
+            }
+            if full && streams.len() < most {
+                cx.waker().wake_by_ref();
+            }
+            if turn.is_over() { server.poll_end(cx, streams.len()) } else { Poll::Pending }
+        })
+    })
+    .await;
+    if let Some(reason) = server.refused() {
+        worker.metrics.refused(reason, Label::NONE);
+        tracing::debug!(listener = %connection.port.listener, client = %connection.peer, reason, "hung up");
+    }
+    // The exchanges learn that their streams are gone; each still has its line to write.
+    future::join(server.close(), async { while streams.next().await.is_some() {} }).await;
+}
+
+/// Runs one stream's exchange. A panic costs the stream and nothing else.
+async fn serve(connection: &Connection, spare: &Spare, incoming: Incoming) {
+    let mut slot = spare.take(connection);
+    let (mut stream, arrived) = incoming.read(&mut slot.request);
+    let listener = connection.listener();
+    let messages = Messages { request: &mut slot.request, response: &mut slot.response };
+    let exchange = exchange::exchange(connection, &listener, &mut stream, messages, (&slot.alarm, arrived));
+    if AssertUnwindSafe(exchange).catch_unwind().await.is_err() {
+        connection.worker.metrics.panicked();
+        tracing::error!("panicked; this is a bug, and it has cost one stream");
+        return stream.abort();
+    }
+    spare.give(slot);
+}
+
+/// What an exchange needs beside its stream.
+struct Slot {
+    request: Request,
+    response: Response,
+    alarm: Alarm,
+}
+
+/// What earlier exchanges of the connection have left for later ones.
+#[derive(Default)]
+struct Spare(RefCell<Vec<Slot>>);
+
+impl Spare {
+    fn take(&self, connection: &Connection) -> Slot {
+        let fresh = || Slot {
+            request: Request::default(),
+            response: Response::default(),
+            alarm: connection.worker.alarms.alarm(),
+        };
+        self.0.borrow_mut().pop().unwrap_or_else(fresh)
+    }
+
+    fn give(&self, mut slot: Slot) {
+        let mut kept = self.0.borrow_mut();
+        if kept.len() < KEPT_SPARE {
+            slot.request.clear();
+            slot.response.clear();
+            slot.request.fields.shrink(KEPT_HEAD.0, KEPT_HEAD.1);
+            slot.response.fields.shrink(KEPT_HEAD.0, KEPT_HEAD.1);
+            kept.push(slot);
+        }
+    }
+}
