@@ -77,6 +77,9 @@ pub trait Downstream {
     /// Makes this the last exchange of a connection that carries one at a time.
     fn close_after(&mut self);
 
+    /// Takes back a response that was started and of which nothing was sent. False where it is too late.
+    fn retract(&mut self) -> bool;
+
     /// The response that was started cannot be completed: the client must be able to tell.
     fn abort(&mut self);
 }

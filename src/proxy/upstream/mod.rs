@@ -1,8 +1,9 @@
 //! One attempt at one endpoint, over a pooled connection.
 //!
-//! `client` keeps each worker's connections, `forward` tries until a response begins, `relay` moves the bytes both ways.
+//! `client` keeps each worker's connections, `forward` makes attempts until a response begins, `relay` moves the bytes both ways.
 
 mod asked;
+mod attempt;
 mod client;
 mod clocks;
 mod connection;
@@ -10,6 +11,7 @@ mod forward;
 mod relay;
 mod sending;
 
+pub use attempt::Begun;
 pub use client::Client;
-pub use forward::{Begun, Call, Timeouts, Trip, forward};
+pub use forward::{Call, Timeouts, Trip, forward};
 pub use relay::relay;

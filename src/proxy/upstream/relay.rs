@@ -2,25 +2,27 @@
 
 use std::task::{Context, Poll};
 
+use super::attempt::Begun;
 use super::clocks::Clocks;
 use super::connection::Connection;
-use super::forward::{Begun, Call, Trip};
+use super::forward::{Call, Trip};
 use crate::proxy::fault::Fault;
 use crate::proxy::http::body::{Downstream, Progress};
 use crate::proxy::http::h1::stream::BodyError;
 
 /// Moves the response's body to the client, whose response has been started, and gives the connection back to the pool when
-/// both messages are complete. On an error the client can tell that its response is not complete.
+/// both messages are complete. On an error the response is taken back, or, where that is too late, the client can tell that it
+/// is not complete.
 pub async fn relay<D: Downstream>(client: &mut D, call: &Call<'_>, begun: Begun, trip: &mut Trip) -> Result<(), Fault> {
     let Begun { mut connection, mut sending, mut asked, .. } = begun;
     let mut clocks = Clocks::new(call.alarm, call.total);
     clocks.backend_fault = Fault::StreamTimeout;
     let mut receiving = Receiving { ended: false, bytes: 0, left: usize::MAX };
     let result = std::future::poll_fn(|cx| {
-        if !receiving.ended && !sending.broken && !sending.is_done(&connection.stream) {
-            if let Poll::Ready(Err(fault)) = sending.poll(cx, call, (client, &mut connection.stream), &mut clocks) {
-                return Poll::Ready(Err(fault));
-            }
+        let sends = !receiving.ended && !sending.broken && !sending.is_done(&connection.stream);
+        if sends && let Poll::Ready(Err(fault)) = sending.poll(cx, call, (client, &mut connection.stream), &mut clocks)
+        {
+            return Poll::Ready(Err(fault));
         }
         match receiving.poll(cx, call, (client, &mut connection), &mut clocks) {
             Poll::Ready(done) => Poll::Ready(done),
@@ -32,7 +34,9 @@ pub async fn relay<D: Downstream>(client: &mut D, call: &Call<'_>, begun: Begun,
     trip.response_bytes = receiving.bytes;
     if let Err(fault) = result {
         asked.failed(fault);
-        client.abort();
+        if !client.retract() {
+            client.abort();
+        }
     } else if sending.is_done(&connection.stream) {
         call.client.give(connection, call.pool.pool_idle);
     }

@@ -67,7 +67,7 @@ impl Channel {
         limit: usize,
     ) -> Poll<io::Result<usize>> {
         debug_assert!(self.input().is_empty(), "input comes first");
-        into.reserve(limit.min(GATHER / 2).max(BUFFER / 2));
+        into.reserve(limit.clamp(BUFFER / 2, GATHER / 2));
         self.io.poll_read(cx, into, limit)
     }
 

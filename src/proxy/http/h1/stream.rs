@@ -80,6 +80,13 @@ impl Stream {
         self.writing = unsent.writing;
     }
 
+    /// Forgets a message that was begun and of which nothing was sent.
+    pub fn forget(&mut self) {
+        self.channel.take_output();
+        self.chunk.clear();
+        self.writing = Framing::Empty;
+    }
+
     /// What is left to be written of the body, with the framing that was begun.
     pub fn writing(&self) -> Framing {
         self.writing

@@ -211,6 +211,15 @@ impl Downstream for Stream {
     /// The connection carries many exchanges; none of them decides for the others.
     fn close_after(&mut self) {}
 
+    fn retract(&mut self) -> bool {
+        let untouched = matches!(self.sending, Sending::Head { .. });
+        if untouched {
+            self.buffers.give(&mut self.output);
+            self.sending = Sending::Nothing;
+        }
+        untouched
+    }
+
     fn abort(&mut self) {
         match &mut self.sending {
             Sending::Nothing | Sending::Head { .. } => self.respond.send_reset(Reason::INTERNAL_ERROR),

@@ -1,22 +1,21 @@
 //! THE SPINE, second half: one request and its response.
 
-use std::net::IpAddr;
+mod record;
+mod reply;
+
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Instant, SystemTime};
 
-use crate::base::alarm::{Alarm, Moment};
+use crate::base::alarm::Alarm;
 use crate::base::clock;
-use crate::base::log::access;
-use crate::base::metrics::Label;
 use crate::proxy::balance::Pool;
 use crate::proxy::connection::Connection;
 use crate::proxy::fault::{Fault, Malformed};
 use crate::proxy::http::body::{Downstream, Length};
 use crate::proxy::http::forwarded::{self, Client, Forwarding};
 use crate::proxy::http::{Deciding, Host, answer, hop_by_hop};
-use crate::proxy::message::{Name, Request, Response, Span};
+use crate::proxy::message::{Request, Response, Span};
 use crate::proxy::policy;
 use crate::proxy::route::{EncodedSlash, Facts};
 use crate::proxy::snapshot::{Action, Listener, Route};
@@ -140,7 +139,7 @@ impl Exchange<'_> {
             Action::Forward(pool) => {
                 let deciding = route.rewrite.as_ref().map(|_| path.as_str().to_owned());
                 self.prepare(request, &route, deciding.as_deref())?;
-                self.forward(client, request, response, (&route, pool), hsts).await
+                self.forward(client, Messages { request, response }, (&route, pool), hsts).await
             }
         }
     }
@@ -168,8 +167,7 @@ impl Exchange<'_> {
     async fn forward<D: Downstream>(
         &mut self,
         client: &mut D,
-        request: &Request,
-        response: &mut Response,
+        Messages { request, response }: Messages<'_>,
         (route, pool): (&Route, &Pool),
         hsts: Option<&[u8]>,
     ) -> Result<(), Fault> {
@@ -200,108 +198,6 @@ impl Exchange<'_> {
         set_hsts(response, hsts);
         self.start(client, response, begun.length());
         upstream::relay(client, &call, begun, &mut self.trip).await
-    }
-
-    /// Starts the response, which is the connection's last one where a drain has begun.
-    fn start<D: Downstream>(&self, client: &mut D, response: &Response, length: Length) {
-        if self.connection.port.draining.get() || self.connection.worker.is_draining() {
-            client.close_after();
-        }
-        client.start(response, length);
-    }
-
-    /// Answers a fault, where the response has not begun and there is someone to read it.
-    async fn refuse<D: Downstream>(
-        &mut self,
-        client: &mut D,
-        fault: Fault,
-        request: &Request,
-        response: &mut Response,
-    ) {
-        if fault == Fault::ClientGone {
-            return client.abort();
-        }
-        if client.has_started() {
-            return client.abort();
-        }
-        if fault.facts().closes {
-            client.close_after();
-        }
-        let mut body = Vec::new();
-        answer::refusal(fault, response, &mut body);
-        // A client that does not take its refusal is left to the close that follows.
-        let _ = self.reply(client, request, response, &body).await;
-    }
-
-    /// Sends an answer of the gateway's own.
-    async fn reply<D: Downstream>(
-        &mut self,
-        client: &mut D,
-        request: &Request,
-        response: &mut Response,
-        body: &[u8],
-    ) -> Result<(), Fault> {
-        let mut length = Vec::with_capacity(20);
-        crate::proxy::http::h1::write::number(&mut length, body.len() as u64);
-        if !matches!(response.status, 204 | 304) {
-            response.fields.set(b"content-length", &length);
-        }
-        let empty = body.is_empty() || request.method() == b"HEAD" || matches!(response.status, 204 | 304);
-        self.start(client, response, if empty { Length::Empty } else { Length::Known(body.len() as u64) });
-        if !empty {
-            client.room().extend_from_slice(body);
-            client.appended(body.len());
-            self.trip.response_bytes = body.len() as u64;
-        }
-        client.finish(None);
-        let due: Moment = self.alarm.alarms().after(Some(self.listener.timeouts.write_idle.0));
-        std::future::poll_fn(|cx| match client.poll_flush(cx) {
-            Poll::Ready(done) => Poll::Ready(done),
-            Poll::Pending => self.alarm.poll(cx, due).map(|()| {
-                client.abort();
-                Err(Fault::ClientGone)
-            }),
-        })
-        .await
-    }
-
-    /// Writes the log line and the counters.
-    fn record(&self, request: &Request, response: &Response, fault: Option<Fault>) {
-        let worker = &self.connection.worker;
-        let duration = self.started.elapsed();
-        let status = if response.status == 0 { fault.map_or(0, Fault::status) } else { response.status };
-        let route = self.route.as_deref();
-        let label = route.map_or(Label::NONE, |route| route.label);
-        worker.metrics.request(self.listener.label, label, status, duration);
-        if let Some(fault) = fault {
-            worker.metrics.refused(fault.reason(), label);
-        }
-        worker.access.write(&access::Entry {
-            time: self.time,
-            client: self.client_address(),
-            method: request.method(),
-            host: request.authority(),
-            target: request.fields.bytes(self.target),
-            protocol: request.version.as_str(),
-            status,
-            request_bytes: self.trip.request_bytes,
-            response_bytes: self.trip.response_bytes,
-            duration,
-            listener: &self.listener.name,
-            route: route.map_or("", |route| &route.name),
-            backend: self.trip.endpoint.as_ref().map(|endpoint| endpoint.url.text.as_str()),
-            backend_duration: self.trip.response_time,
-            retries: self.trip.retries,
-            request_id: request.fields.first(Name::XRequestId).unwrap_or(b""),
-            reason: fault.map(Fault::reason),
-            tls: self.connection.tls.as_ref().map(|tls| tls.version),
-            user_agent: request.fields.first(Name::UserAgent),
-            referer: request.fields.first(Name::Referer),
-        });
-    }
-
-    fn client_address(&self) -> IpAddr {
-        self.client.address
     }
 }
 

@@ -1,0 +1,44 @@
+//! What is told of an exchange once it is over.
+
+use super::Exchange;
+use crate::base::log::access;
+use crate::base::metrics::Label;
+use crate::proxy::fault::Fault;
+use crate::proxy::message::{Name, Request, Response};
+
+impl Exchange<'_> {
+    /// Writes the log line and the counters.
+    pub(super) fn record(&self, request: &Request, response: &Response, fault: Option<Fault>) {
+        let worker = &self.connection.worker;
+        let duration = self.started.elapsed();
+        let status = if response.status == 0 { fault.map_or(0, Fault::status) } else { response.status };
+        let route = self.route.as_deref();
+        let label = route.map_or(Label::NONE, |route| route.label);
+        worker.metrics.request(self.listener.label, label, status, duration);
+        if let Some(fault) = fault {
+            worker.metrics.refused(fault.reason(), label);
+        }
+        worker.access.write(&access::Entry {
+            time: self.time,
+            client: self.client.address,
+            method: request.method(),
+            host: request.authority(),
+            target: request.fields.bytes(self.target),
+            protocol: request.version.as_str(),
+            status,
+            request_bytes: self.trip.request_bytes,
+            response_bytes: self.trip.response_bytes,
+            duration,
+            listener: &self.listener.name,
+            route: route.map_or("", |route| &route.name),
+            backend: self.trip.endpoint.as_ref().map(|endpoint| endpoint.url.text.as_str()),
+            backend_duration: self.trip.response_time,
+            retries: self.trip.retries,
+            request_id: request.fields.first(Name::XRequestId).unwrap_or(b""),
+            reason: fault.map(Fault::reason),
+            tls: self.connection.tls.as_ref().map(|tls| tls.version),
+            user_agent: request.fields.first(Name::UserAgent),
+            referer: request.fields.first(Name::Referer),
+        });
+    }
+}

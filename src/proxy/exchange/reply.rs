@@ -1,0 +1,75 @@
+//! Answers that the gateway gives itself, and the start of every response.
+
+use std::task::Poll;
+
+use super::Exchange;
+use crate::proxy::fault::Fault;
+use crate::proxy::http::answer;
+use crate::proxy::http::body::{Downstream, Length};
+use crate::proxy::http::h1::write::number;
+use crate::proxy::message::{Request, Response};
+
+impl Exchange<'_> {
+    /// Starts the response, which is the connection's last one where a drain has begun.
+    pub(super) fn start<D: Downstream>(&self, client: &mut D, response: &Response, length: Length) {
+        if self.connection.port.draining.get() || self.connection.worker.is_draining() {
+            client.close_after();
+        }
+        client.start(response, length);
+    }
+
+    /// Answers a fault, where the response has not begun and there is someone to read it.
+    pub(super) async fn refuse<D: Downstream>(
+        &mut self,
+        client: &mut D,
+        fault: Fault,
+        request: &Request,
+        response: &mut Response,
+    ) {
+        if fault == Fault::ClientGone {
+            return client.abort();
+        }
+        if client.has_started() {
+            return client.abort();
+        }
+        if fault.facts().closes {
+            client.close_after();
+        }
+        let mut body = Vec::new();
+        answer::refusal(fault, response, &mut body);
+        // A client that does not take its refusal is left to the close that follows.
+        let _ = self.reply(client, request, response, &body).await;
+    }
+
+    /// Sends an answer of the gateway's own.
+    pub(super) async fn reply<D: Downstream>(
+        &mut self,
+        client: &mut D,
+        request: &Request,
+        response: &mut Response,
+        body: &[u8],
+    ) -> Result<(), Fault> {
+        let mut length = Vec::with_capacity(20);
+        number(&mut length, body.len() as u64);
+        if !matches!(response.status, 204 | 304) {
+            response.fields.set(b"content-length", &length);
+        }
+        let empty = body.is_empty() || request.method() == b"HEAD" || matches!(response.status, 204 | 304);
+        self.start(client, response, if empty { Length::Empty } else { Length::Known(body.len() as u64) });
+        if !empty {
+            client.room().extend_from_slice(body);
+            client.appended(body.len());
+            self.trip.response_bytes = body.len() as u64;
+        }
+        client.finish(None);
+        let due = self.alarm.alarms().after(Some(self.listener.timeouts.write_idle.0));
+        std::future::poll_fn(|cx| match client.poll_flush(cx) {
+            Poll::Ready(done) => Poll::Ready(done),
+            Poll::Pending => self.alarm.poll(cx, due).map(|()| {
+                client.abort();
+                Err(Fault::ClientGone)
+            }),
+        })
+        .await
+    }
+}

@@ -1,0 +1,186 @@
+//! A client's HTTP/1.1 connection: requests in, responses out, one at a time.
+
+mod ending;
+mod reading;
+
+use std::task::{Context, Poll};
+
+use super::channel::{Channel, GATHER};
+use super::framing::Framing;
+use super::stream::{BodyError, Stream};
+use super::write;
+use crate::proxy::fault::{Fault, Malformed};
+use crate::proxy::http::body::{Downstream, Gone, Length, Progress};
+use crate::proxy::message::{Fields, Response, Version};
+
+use ending::DRAIN;
+pub use reading::{Next, Rules, expects_continue};
+
+/// The connection.
+pub struct Server {
+    stream: Stream,
+    request: Facts,
+    /// How much the connection had sent when the response was started.
+    started_at: Option<u64>,
+    keeps: bool,
+    aborted: bool,
+    served: u64,
+}
+
+/// What the server remembers of the request under way.
+#[derive(Clone, Copy, Default)]
+struct Facts {
+    version: Version,
+    framing: Option<Framing>,
+    keep_alive: bool,
+    takes_trailers: bool,
+    expects_continue: bool,
+}
+
+impl Server {
+    /// A connection on which nothing was read yet.
+    pub fn new(channel: Channel) -> Self {
+        Self {
+            stream: Stream::new(channel),
+            request: Facts::default(),
+            started_at: None,
+            keeps: true,
+            aborted: false,
+            served: 0,
+        }
+    }
+
+    /// The framing of a response of that length, and whether the connection outlives it.
+    fn frame(&self, length: Length) -> (Framing, bool) {
+        let unread_bounded = match self.request.framing {
+            Some(Framing::Length(length)) => self.stream.is_read() || length <= DRAIN,
+            Some(_) => true,
+            None => false,
+        };
+        let keeps = self.keeps && self.request.keep_alive && unread_bounded && !self.request.expects_continue;
+        match (length, self.request.version) {
+            (Length::Empty, _) => (Framing::Empty, keeps),
+            (Length::Known(length), _) => (Framing::Length(length), keeps),
+            (Length::Unknown, Version::Http10) => (Framing::Close, false),
+            (Length::Unknown, Version::Http11 | Version::Http2) => (Framing::Chunked, keeps),
+        }
+    }
+}
+
+impl Downstream for Server {
+    fn request_length(&self) -> Length {
+        match self.request.framing {
+            Some(Framing::Length(length)) => Length::Known(length),
+            Some(Framing::Chunked) => Length::Unknown,
+            Some(Framing::Empty | Framing::Close) | None => Length::Empty,
+        }
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>, limit: usize) -> Poll<Result<Progress, Fault>> {
+        if self.request.expects_continue && self.started_at.is_none() {
+            self.request.expects_continue = false;
+            self.stream.channel.output().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+        if self.started_at.is_none()
+            && self.stream.channel.unwritten() > 0
+            && matches!(self.stream.channel.poll_flush(cx), Poll::Ready(Err(_)))
+        {
+            return Poll::Ready(Err(Fault::ClientGone));
+        }
+        self.stream.poll_body(cx, into, limit).map_err(|error| match error {
+            BodyError::Broken => Fault::Malformed(Malformed::Framing),
+            BodyError::Cut => Fault::ClientGone,
+        })
+    }
+
+    fn request_trailers(&self) -> Option<&Fields> {
+        self.stream.trailers()
+    }
+
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Gone> {
+        // A request that was sent ahead waits in the kernel, unread: it is its sender's to lose.
+        if !self.stream.is_read() || !self.stream.channel.input().is_empty() {
+            return Poll::Pending;
+        }
+        match self.stream.channel.poll_fill(cx) {
+            Poll::Ready(Ok(0)) => Poll::Ready(Gone::Perhaps),
+            Poll::Ready(Err(_)) => Poll::Ready(Gone::Surely),
+            Poll::Ready(Ok(_)) | Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn start(&mut self, response: &Response, length: Length) {
+        let (framing, keeps) = self.frame(length);
+        self.keeps = keeps;
+        self.started_at = Some(self.stream.channel.sent());
+        self.stream.begin_body(framing);
+        let version = self.request.version;
+        let output = self.stream.channel.output();
+        write::response_open(output, response);
+        if framing == Framing::Chunked {
+            output.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+        }
+        if !keeps {
+            output.extend_from_slice(b"Connection: close\r\n");
+        } else if version == Version::Http10 {
+            output.extend_from_slice(b"Connection: keep-alive\r\n");
+        }
+        output.extend_from_slice(b"\r\n");
+    }
+
+    fn has_started(&self) -> bool {
+        self.started_at.is_some()
+    }
+
+    fn room(&mut self) -> &mut Vec<u8> {
+        self.stream.room()
+    }
+
+    fn appended(&mut self, count: usize) {
+        if !self.stream.appended(count) {
+            self.abort();
+        }
+    }
+
+    fn finish(&mut self, trailers: Option<&Fields>) {
+        let closes = self.stream.writing() == Framing::Close;
+        if !self.stream.finish(trailers.filter(|_| self.request.takes_trailers)) && !closes {
+            self.abort();
+        }
+    }
+
+    fn wants(&self) -> usize {
+        if self.stream.channel.unwritten() < GATHER { GATHER } else { 0 }
+    }
+
+    fn unwritten(&self) -> usize {
+        self.stream.channel.unwritten()
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        self.stream.channel.poll_flush(cx).map_err(|_| Fault::ClientGone)
+    }
+
+    fn close_after(&mut self) {
+        self.keeps = false;
+    }
+
+    fn retract(&mut self) -> bool {
+        let untouched = self.started_at == Some(self.stream.channel.sent());
+        if untouched {
+            self.stream.forget();
+            self.started_at = None;
+        }
+        untouched
+    }
+
+    fn abort(&mut self) {
+        self.aborted = true;
+        self.keeps = false;
+    }
+}
+
+/// Whether a comma-separated list holds a token, compared without case.
+pub fn has_token(list: &[u8], token: &[u8]) -> bool {
+    list.split(|byte| *byte == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(token))
+}

@@ -1,0 +1,144 @@
+//! The next request: its head, and what it says about itself.
+
+use std::cell::Cell;
+use std::task::{Poll, ready};
+use std::time::Duration;
+
+use super::{Facts, Server, has_token};
+use crate::base::alarm::Alarm;
+use crate::proxy::fault::{Fault, Malformed};
+use crate::proxy::http::h1::framing::{self, Framing};
+use crate::proxy::http::h1::head::{self, HeadError, HeadLimits};
+use crate::proxy::http::target;
+use crate::proxy::message::{Name, Request, Version};
+
+/// What reading a request is bounded by.
+pub struct Rules<'a> {
+    /// Sizes.
+    pub limits: HeadLimits,
+    /// From the first byte of a request to the end of its head.
+    pub headers: Duration,
+    /// Between requests.
+    pub keep_alive: Duration,
+    /// The connection's alarm.
+    pub alarm: &'a Alarm,
+    /// Whether the connection is to end at the next chance.
+    pub draining: &'a Cell<bool>,
+}
+
+/// What came instead of, or as, the next request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// A request whose framing is clear.
+    Request,
+    /// The connection is over, without anything to answer.
+    Closed,
+    /// Something that is answered with a refusal; then the connection is over.
+    Refused(Fault),
+}
+
+impl Server {
+    /// Reads the next request head into `request`, which is empty.
+    pub async fn next_request(&mut self, request: &mut Request, rules: &Rules<'_>) -> Next {
+        self.request = Facts::default();
+        self.started_at = None;
+        match self.read_head(rules).await {
+            Ok(Some(end)) => {
+                let parsed = head::request(&self.stream.channel.input()[..end], rules.limits, request);
+                self.stream.channel.consume(end);
+                self.served += 1;
+                match parsed.map_err(fault_of).and_then(|()| self.understand(request)) {
+                    Ok(()) => Next::Request,
+                    Err(fault) => Next::Refused(fault),
+                }
+            }
+            Ok(None) => Next::Closed,
+            Err(fault) => Next::Refused(fault),
+        }
+    }
+
+    /// The length of the next whole head in the input; none when the connection ended instead.
+    async fn read_head(&mut self, rules: &Rules<'_>) -> Result<Option<usize>, Fault> {
+        let alarms = rules.alarm.alarms();
+        let mut begun = self.served == 0;
+        let mut due = alarms.after(Some(if begun { rules.headers } else { rules.keep_alive }));
+        let mut searched = 0;
+        std::future::poll_fn(|cx| {
+            loop {
+                self.skip_empty_lines(searched);
+                let input = self.stream.channel.input();
+                if !input.is_empty() {
+                    if !begun {
+                        (begun, due) = (true, alarms.after(Some(rules.headers)));
+                    }
+                    let found = head::find_end(input, &mut searched);
+                    match found
+                        .and_then(|end| head::outgrown(&input[..searched.min(input.len())], rules.limits).map(|()| end))
+                    {
+                        Ok(Some(end)) => return Poll::Ready(Ok(Some(end))),
+                        Ok(None) => {}
+                        Err(error) => return Poll::Ready(Err(fault_of(error))),
+                    }
+                } else if rules.draining.get() && self.served > 0 {
+                    return Poll::Ready(Ok(None));
+                }
+                match self.stream.channel.poll_fill(cx) {
+                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Ok(None)),
+                    Poll::Ready(Ok(_)) => {}
+                    Poll::Pending => {
+                        ready!(rules.alarm.poll(cx, due));
+                        let partial = !self.stream.channel.input().is_empty();
+                        return Poll::Ready(if partial { Err(Fault::HeaderTimeout) } else { Ok(None) });
+                    }
+                }
+            }
+        })
+        .await
+    }
+
+    /// Empty lines before a request line are to be ignored (RFC 9112 §2.2).
+    fn skip_empty_lines(&mut self, searched: usize) {
+        while searched == 0 && self.stream.channel.input().starts_with(b"\r\n") {
+            self.stream.channel.consume(2);
+        }
+    }
+
+    /// Decides framing, persistence and expectations.
+    fn understand(&mut self, request: &mut Request) -> Result<(), Fault> {
+        target::settle(request)?;
+        let says = |token: &[u8]| request.fields.all(Name::Connection).any(|value| has_token(value, token));
+        let framing = framing::of_request(request)?;
+        self.request = Facts {
+            version: request.version,
+            framing: Some(framing),
+            keep_alive: match request.version {
+                Version::Http10 => says(b"keep-alive") && !says(b"close"),
+                Version::Http11 | Version::Http2 => !says(b"close"),
+            },
+            takes_trailers: request.fields.all(Name::Te).any(|value| has_token(value, b"trailers")),
+            expects_continue: expects_continue(request)? && framing != Framing::Empty,
+        };
+        self.stream.expect_body(framing);
+        Ok(())
+    }
+}
+
+fn fault_of(error: HeadError) -> Fault {
+    match error {
+        HeadError::Syntax => Fault::Malformed(Malformed::Syntax),
+        HeadError::TooLarge => Fault::HeadersTooLarge,
+        HeadError::UriTooLong => Fault::UriTooLong,
+    }
+}
+
+/// Whether the request waits for a `100 Continue`; any other expectation is a fault (RFC 9110 §10.1.1). HTTP/1.0 has none.
+pub fn expects_continue(request: &Request) -> Result<bool, Fault> {
+    let mut expects = false;
+    for value in request.fields.all(Name::Expect) {
+        if !value.eq_ignore_ascii_case(b"100-continue") {
+            return Err(Fault::ExpectationFailed);
+        }
+        expects = true;
+    }
+    Ok(expects && request.version != Version::Http10)
+}
