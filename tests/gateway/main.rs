@@ -3,6 +3,8 @@
 
 mod demo;
 mod first_light;
+mod floods;
+mod http2;
 mod observing;
 mod readme;
 mod refusals;

@@ -34,14 +34,19 @@ impl Client {
 
     /// Connects with TLS; an error is the handshake's.
     pub(crate) fn try_tls(address: SocketAddr, authority: &Authority, name: &str) -> io::Result<Self> {
-        let mut roots = RootCertStore::empty();
-        roots.add(authority.der()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Self::try_speaking(b"http/1.1", address, authority, name)
+    }
+
+    /// Connects with TLS and a protocol of ALPN; an error is the handshake's.
+    pub(crate) fn try_speaking(
+        protocol: &[u8],
+        address: SocketAddr,
+        authority: &Authority,
+        name: &str,
+    ) -> io::Result<Self> {
+        let config = Arc::new(trusting(authority, protocol));
         let name = ServerName::try_from(name.to_owned()).unwrap();
-        let mut connection = ClientConnection::new(Arc::new(config), name).unwrap();
+        let mut connection = ClientConnection::new(config, name).unwrap();
         let mut socket = connect(address);
         while connection.is_handshaking() {
             connection.complete_io(&mut socket)?;
@@ -87,6 +92,15 @@ impl Client {
         self.send(request).answer()
     }
 
+    /// So many bytes, or nothing where the connection ends first.
+    pub(crate) fn exactly(&mut self, count: usize) -> Option<Vec<u8>> {
+        match self.reader.exactly(&mut *self.stream, count) {
+            Ok(bytes) => Some(bytes),
+            Err(error) if closed(&error) => None,
+            Err(error) => panic!("neither bytes nor the end: {error}"),
+        }
+    }
+
     /// Everything until the gateway closes.
     pub(crate) fn read_to_end(&mut self) -> Vec<u8> {
         match self.reader.remaining(&mut *self.stream) {
@@ -101,6 +115,17 @@ impl Client {
         let rest = self.read_to_end();
         assert!(rest.is_empty(), "more before the end: {:?}", String::from_utf8_lossy(&rest));
     }
+}
+
+/// A client that trusts one CA and speaks one protocol.
+pub(crate) fn trusting(authority: &Authority, protocol: &[u8]) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.der()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![protocol.to_vec()];
+    config
 }
 
 fn connect(address: SocketAddr) -> TcpStream {

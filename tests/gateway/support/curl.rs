@@ -29,6 +29,11 @@ impl Curl {
         self.arg("--http1.1")
     }
 
+    /// Speaks HTTP/2.
+    pub(crate) fn http2(self) -> Self {
+        self.arg("--http2")
+    }
+
     /// Asks for a URL; the last answer, past redirects and interim ones.
     pub(crate) fn ask(self, url: &str) -> Answer {
         self.try_ask(url).unwrap_or_else(|complaint| panic!("curl {url}: {complaint}"))

@@ -11,7 +11,5 @@ mod request;
 mod response;
 pub mod server;
 pub mod stream;
-#[cfg(test)]
-mod tests;
 pub mod turn;
 mod wire;

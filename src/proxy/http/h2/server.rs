@@ -152,7 +152,7 @@ impl<'a> Server<'a> {
     pub fn poll_end(&mut self, cx: &mut Context<'_>, streams: usize) -> Poll<()> {
         let alarms = Rc::clone(self.rules.alarm.alarms());
         let after = |length| alarms.after(Some(length));
-        if ready_error(self.poll_flush(cx, after(self.rules.write_idle))) {
+        if let Poll::Ready(Err(_)) = self.poll_flush(cx, after(self.rules.write_idle)) {
             return Poll::Ready(());
         }
         let wire = self.wire.borrow();
@@ -255,10 +255,6 @@ impl<'a> Server<'a> {
         })
         .await;
     }
-}
-
-fn ready_error(polled: Poll<std::io::Result<()>>) -> bool {
-    matches!(polled, Poll::Ready(Err(_)))
 }
 
 fn builder(rules: &Rules<'_>) -> Builder {

@@ -1,1 +1,0 @@
-//! The connection and its streams, with the h2 crate as client.
