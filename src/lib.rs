@@ -1,4 +1,54 @@
-//! Portcullis: a TLS edge gateway.
+//! Portcullis: a TLS edge gateway. This page is for those who build it; the README is for those who use it.
+//!
+//! ```text
+//!            DATA PLANE  (proxy, one worker thread per core)
+//! client ─► listen ─► tls ─► http ─► route ─► policy ─► balance ─► upstream ─► backend
+//!           who      SNI    bytes   which    may        which      one attempt,
+//!           calls    → cert ↔ msgs  pool     refuse     endpoint   pooled connection
+//!                ▲       ▲
+//!                │ Live  │ CertSlot
+//!            CONTROL PLANE  (control, a thread and a runtime of its own)
+//!   config ─► build ─► gateway ─► workers          admin: health, metrics, status
+//! ```
+//!
+//! # In reading order
+//!
+//! * [`proxy::serve`] and [`proxy::exchange`] are the spine: what happens to a connection, and to one request.
+//!   [`proxy::serve_h2`] is the same for HTTP/2, whose streams are exchanges of one task.
+//! * [`proxy::message`] is what everything reads and edits: a byte arena and a flat list of fields. [`proxy::fault`] is every
+//!   reason to refuse, and one table of what follows from it.
+//! * The stations, in order of travel: [`proxy::listen`], [`proxy::tls`], [`proxy::http`], [`proxy::route`], [`proxy::policy`],
+//!   [`proxy::balance`], [`proxy::upstream`]. [`proxy::io`] is the seam below them: plain TCP or TLS.
+//! * [`proxy::snapshot`] is a whole config, compiled; [`proxy::worker`] is what a worker owns; [`proxy::accept`] and
+//!   [`proxy::work`] are its loops.
+//! * [`control::config`] reads the file, [`control::build`] compiles it, [`control::gateway`] makes it live,
+//!   [`control::supervisor`] starts and ends the process.
+//! * [`base`] is what all of them stand on: checked values, settings, the coarse clock, buffers, counters, logs.
+//!
+//! # What always holds
+//!
+//! * Nothing imports upward, `proxy` never names `control`, and there is no import cycle. `tests/tidy` holds the floors.
+//! * Control writes, data reads, through two crossings: [`proxy::snapshot::Live`], the current snapshot, and
+//!   [`proxy::tls::CertSlot`], a certificate swapped in place. An exchange takes ONE snapshot and ends under it.
+//! * A connection lives and dies on one worker. Workers share the snapshot, the limits of connections, the endpoints with their
+//!   counts, and the cursor of each pool; nothing else, so that nothing is locked for a request.
+//! * A request has one meaning to every part that sees it, or it is refused: one framing, one host, one deciding path.
+//! * Every size, count and time is bounded. Deadlines are alarms on a coarse clock ([`base::alarm`]), not timers.
+//! * A reload is all or nothing, and what has not changed goes on: connections, counts, tickets, certificates.
+//! * A request that a backend may have acted on is not sent again, unless it is GET, HEAD or OPTIONS.
+//! * A panic costs one exchange (HTTP/2) or one connection (HTTP/1.1) and is counted.
+//!
+//! # Where it differs from the first drawing, and why
+//!
+//! * Settings are read by one function per table over a document with places ([`base::settings`]), not by serde: only so are all
+//!   problems told at once, and the same function yields the JSON schema and the list of keys.
+//! * `message` stands below the stations, because routes and policies read it and must not know the codecs.
+//! * The spine is two files, and their loops two more, so that no module imports the one that starts it.
+//!
+//! # To add a kind
+//!
+//! A balancing algorithm goes to [`proxy::balance`], a policy to [`proxy::policy`], a matcher to [`proxy::route`], an admin page
+//! to [`control::admin`]: one file, and its line in the folder's table.
 
 pub mod base;
 pub mod control;
