@@ -5,9 +5,10 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
+use crate::base::place::At;
 use crate::base::settings::Problem;
 use crate::control::config::Config;
-use crate::proxy::listen::tcp;
+use crate::proxy::listen::{Bind, Settings, tcp};
 use crate::proxy::worker::{Command, Shared};
 
 /// A listener's name and one of its addresses as configured.
@@ -39,6 +40,9 @@ impl Ports {
                 let ours = self.open.values().any(|open| *open == address);
                 match sockets(address, workers, ours) {
                     Ok((actual, sockets)) => opened.push(((name, address), actual, sockets)),
+                    Err(error) if is_missing_ipv6(&error) && has_ipv4_twin(listener, address) => {
+                        tracing::warn!(listener = %name, %address, "this machine has no IPv6; IPv4 is served");
+                    }
                     Err(error) => {
                         let (message, advice) = told(address, &error);
                         problems.push(Problem::error(bind.place, message, advice));
@@ -93,6 +97,18 @@ fn sockets(address: SocketAddr, workers: usize, ours: bool) -> io::Result<(Socke
     let sockets = tcp::bind(address, workers, ours)?;
     let actual = sockets.first().ok_or(io::ErrorKind::InvalidInput)?.local_addr()?;
     Ok((actual, sockets))
+}
+
+/// Whether the kernel has no IPv6 at all.
+fn is_missing_ipv6(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
+    matches!(errno, Some(rustix::io::Errno::AFNOSUPPORT | rustix::io::Errno::ADDRNOTAVAIL))
+}
+
+/// Whether `address` is `[::]` and the listener has `0.0.0.0` with the same port: it asked for all there is.
+fn has_ipv4_twin(listener: &Settings, address: SocketAddr) -> bool {
+    let twin = |bind: &At<Bind>| bind.0.is_ipv4() && bind.0.ip().is_unspecified() && bind.0.port() == address.port();
+    address.is_ipv6() && address.ip().is_unspecified() && listener.bind.iter().any(twin)
 }
 
 fn told(address: SocketAddr, error: &io::Error) -> (String, String) {
