@@ -61,6 +61,21 @@ impl Load {
     pub fn subtract(&self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
+
+    /// One more until what is returned is dropped, in whatever way that happens.
+    pub fn count(&self) -> Counted<'_> {
+        self.add();
+        Counted(self)
+    }
+}
+
+/// One in a load.
+pub struct Counted<'a>(&'a Load);
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.subtract();
+    }
 }
 
 /// What a worker is told.

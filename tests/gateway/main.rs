@@ -5,6 +5,7 @@ mod demo;
 mod first_light;
 mod floods;
 mod http2;
+mod http2_ends;
 mod observing;
 mod readme;
 mod refusals;

@@ -20,7 +20,7 @@ use crate::proxy::policy;
 use crate::proxy::route::{EncodedSlash, Facts};
 use crate::proxy::snapshot::{Action, Listener, Route};
 use crate::proxy::upstream::{self, Call, Timeouts, Trip};
-use crate::proxy::worker::{Current, Worker};
+use crate::proxy::worker::Current;
 
 /// The two messages of an exchange. The connection uses the same ones for all of its exchanges.
 pub struct Messages<'a> {
@@ -67,7 +67,7 @@ pub async fn exchange<D: Downstream>(
         route: None,
         trip: Trip::default(),
     };
-    let _loaded = Loaded::begin(&connection.worker);
+    let _counted = connection.worker.load().count();
     let result = match arrived {
         Ok(()) => exchange.answer(client, request, response).await,
         Err(fault) => Err(fault),
@@ -80,22 +80,6 @@ pub async fn exchange<D: Downstream>(
         }
     };
     exchange.record(request, response, fault);
-}
-
-/// An exchange in its worker's load, whatever becomes of it.
-struct Loaded<'a>(&'a Worker);
-
-impl<'a> Loaded<'a> {
-    fn begin(worker: &'a Worker) -> Self {
-        worker.load().add();
-        Self(worker)
-    }
-}
-
-impl Drop for Loaded<'_> {
-    fn drop(&mut self) {
-        self.0.load().subtract();
-    }
 }
 
 impl Exchange<'_> {

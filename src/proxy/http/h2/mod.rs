@@ -2,10 +2,11 @@
 //! that became ready in a turn leaves in one TLS write.
 //!
 //! `turn` lets the task run until nothing more can move, `wire` holds back what `h2` writes and watches what it reads with
-//! `frames` and `budget`, `server` is the connection, `stream` one exchange's side of it with `request`, `response` and `piece`.
+//! `frames` and `budget`, `server` is the connection, `incoming` a stream that it has opened, `stream` one exchange's side of it with `request`, `response` and `piece`.
 
 mod budget;
 mod frames;
+pub mod incoming;
 mod piece;
 mod request;
 mod response;

@@ -5,22 +5,17 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use h2::server::{Builder, Connection, SendResponse};
-use h2::{Reason, RecvStream};
+use h2::Reason;
+use h2::server::{Builder, Connection};
 
+use super::incoming::Incoming;
 use super::piece::{Held, Piece};
-use super::request;
-use super::stream::{Parts, Stream};
 use super::wire::{End, Wire};
 use crate::base::alarm::{Alarm, Moment};
 use crate::base::buffers::Buffers;
 use crate::proxy::fault::Fault;
-use crate::proxy::http::body::Length;
 use crate::proxy::http::h1::channel::Channel;
-use crate::proxy::http::h1::framing::{self, Framing};
 use crate::proxy::http::h1::head::HeadLimits;
-use crate::proxy::http::h1::server::expects_continue;
-use crate::proxy::message::{Name, Request};
 
 /// What a client may send of one body before it is taken.
 const STREAM_WINDOW: u32 = 64 << 10;
@@ -33,6 +28,9 @@ const MOST_UNSEEN_RESETS: usize = 20;
 
 /// Streams reset for what the client did wrong, over the life of a connection.
 const MOST_ERRORS: usize = 256;
+
+/// Streams that we have reset and still know, so that what comes late for them is no error.
+const MOST_RESETS: usize = 1_000;
 
 /// What is counted for a field beside its bytes (RFC 9113 §6.5.2).
 const PER_FIELD: usize = 32;
@@ -268,41 +266,9 @@ fn builder(rules: &Rules<'_>) -> Builder {
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_pending_accept_reset_streams(MOST_UNSEEN_RESETS)
-        .max_concurrent_reset_streams(rules.streams as usize)
+        .max_concurrent_reset_streams(MOST_RESETS)
         .max_local_error_reset_streams(Some(MOST_ERRORS))
         .reset_stream_duration(LINGER)
         .max_send_buffer_size(STREAM_WINDOW as usize);
     builder
-}
-
-/// A stream that the client has opened.
-pub struct Incoming {
-    parts: http::request::Parts,
-    body: RecvStream,
-    respond: SendResponse<Piece>,
-    limits: HeadLimits,
-    held: Rc<Held>,
-    buffers: Rc<Buffers>,
-}
-
-impl Incoming {
-    /// Reads its head into `request`, which is empty, and says what became of that.
-    pub fn read(self, request: &mut Request) -> (Stream, Result<(), Fault>) {
-        let Self { parts, body, respond, limits, held, buffers } = self;
-        let read = request::fill(&parts, limits, request).and_then(|()| understand(&body, request));
-        let (length, expects_continue) = read.unwrap_or((Length::Unknown, false));
-        let stream = Stream::new(body, respond, Parts { length, limits, expects_continue, held, buffers });
-        (stream, read.map(drop))
-    }
-}
-
-/// How long the body is, and whether the client waits for a `100 Continue`.
-fn understand(body: &RecvStream, request: &Request) -> Result<(Length, bool), Fault> {
-    let length = match framing::of_request(request)? {
-        _ if body.is_end_stream() => Length::Empty,
-        Framing::Length(length) => Length::Known(length),
-        Framing::Empty if request.fields.first(Name::ContentLength).is_some() => Length::Known(0),
-        Framing::Empty | Framing::Chunked | Framing::Close => Length::Unknown,
-    };
-    Ok((length, expects_continue(request)? && length != Length::Empty))
 }

@@ -1,0 +1,49 @@
+//! A stream between its being opened and its exchange.
+
+use std::rc::Rc;
+
+use h2::RecvStream;
+use h2::server::SendResponse;
+
+use super::piece::{Held, Piece};
+use super::request;
+use super::stream::{Parts, Stream};
+use crate::base::buffers::Buffers;
+use crate::proxy::fault::Fault;
+use crate::proxy::http::body::Length;
+use crate::proxy::http::h1::framing::{self, Framing};
+use crate::proxy::http::h1::head::HeadLimits;
+use crate::proxy::http::h1::server::expects_continue;
+use crate::proxy::message::{Name, Request};
+
+/// A stream that the client has opened.
+pub struct Incoming {
+    pub(super) parts: http::request::Parts,
+    pub(super) body: RecvStream,
+    pub(super) respond: SendResponse<Piece>,
+    pub(super) limits: HeadLimits,
+    pub(super) held: Rc<Held>,
+    pub(super) buffers: Rc<Buffers>,
+}
+
+impl Incoming {
+    /// Reads its head into `request`, which is empty, and says what became of that.
+    pub fn read(self, request: &mut Request) -> (Stream, Result<(), Fault>) {
+        let Self { parts, body, respond, limits, held, buffers } = self;
+        let read = request::fill(&parts, limits, request).and_then(|()| understand(&body, request));
+        let (length, expects_continue) = read.unwrap_or((Length::Unknown, false));
+        let stream = Stream::new(body, respond, Parts { length, limits, expects_continue, held, buffers });
+        (stream, read.map(drop))
+    }
+}
+
+/// How long the body is, and whether the client waits for a `100 Continue`.
+fn understand(body: &RecvStream, request: &Request) -> Result<(Length, bool), Fault> {
+    let length = match framing::of_request(request)? {
+        _ if body.is_end_stream() => Length::Empty,
+        Framing::Length(length) => Length::Known(length),
+        Framing::Empty if request.fields.first(Name::ContentLength).is_some() => Length::Known(0),
+        Framing::Empty | Framing::Chunked | Framing::Close => Length::Unknown,
+    };
+    Ok((length, expects_continue(request)? && length != Length::Empty))
+}
