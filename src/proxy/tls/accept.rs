@@ -72,7 +72,10 @@ impl Facts {
         Self {
             server_name,
             identity: choice.0,
-            version: negotiated.label(),
+            version: match negotiated {
+                MinVersion::Tls12 => "TLSv1.2",
+                MinVersion::Tls13 => "TLSv1.3",
+            },
             cipher: session.negotiated_cipher_suite().map_or("other", |suite| policy::suite_name(suite.suite())),
             group: session
                 .negotiated_key_exchange_group()
