@@ -1,6 +1,5 @@
 //! Serves a connection of HTTP/2: every stream's exchange is a future of the connection's one task.
 
-use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::task::Poll;
@@ -10,7 +9,7 @@ use futures_util::{FutureExt, future};
 
 use crate::base::alarm::Alarm;
 use crate::base::metrics::Label;
-use crate::proxy::connection::{Connection, KEPT_HEAD};
+use crate::proxy::connection::Connection;
 use crate::proxy::exchange::{self, Messages};
 use crate::proxy::http::body::Downstream;
 use crate::proxy::http::h1::channel::Channel;
@@ -18,10 +17,6 @@ use crate::proxy::http::h2::incoming::Incoming;
 use crate::proxy::http::h2::server::{Rules, Server};
 use crate::proxy::http::h2::turn::Turn;
 use crate::proxy::io::Io;
-use crate::proxy::message::{Request, Response};
-
-/// How many sets of messages a connection keeps for its next streams.
-const KEPT_SPARE: usize = 8;
 
 /// Serves streams until the connection ends, and the exchanges under way to their ends.
 pub async fn http2(connection: &Connection, io: Io, alarm: &Alarm) {
@@ -40,7 +35,7 @@ pub async fn http2(connection: &Connection, io: Io, alarm: &Alarm) {
     // A stream that was reset is no longer open, but its exchange may still have to find out.
     let most = listener.h2_streams as usize;
     let Some(mut server) = Server::open(Channel::new(io, Rc::clone(&worker.buffers)), rules).await else { return };
-    let (turn, spare) = (Turn::default(), Spare::default());
+    let turn = Turn::default();
     let mut streams = FuturesUnordered::new();
     std::future::poll_fn(|cx| {
         server.begin();
@@ -48,7 +43,7 @@ pub async fn http2(connection: &Connection, io: Io, alarm: &Alarm) {
             let mut over = false;
             while !over && streams.len() < most {
                 match server.poll_incoming(cx) {
-                    Poll::Ready(Some(incoming)) => streams.push(serve(connection, &spare, incoming)),
+                    Poll::Ready(Some(incoming)) => streams.push(serve(connection, incoming)),
                     Poll::Ready(None) => over = true,
                     Poll::Pending => break,
                 }
@@ -77,49 +72,17 @@ pub async fn http2(connection: &Connection, io: Io, alarm: &Alarm) {
 }
 
 /// Runs one stream's exchange. A panic costs the stream and nothing else.
-async fn serve(connection: &Connection, spare: &Spare, incoming: Incoming) {
-    let mut slot = spare.take(connection);
-    let (mut stream, arrived) = incoming.read(&mut slot.request);
+async fn serve(connection: &Connection, incoming: Incoming) {
+    let worker = &connection.worker;
+    let mut set = worker.spare.take(&worker.alarms);
+    let (mut stream, arrived) = incoming.read(&mut set.request);
     let listener = connection.listener();
-    let messages = Messages { request: &mut slot.request, response: &mut slot.response };
-    let exchange = exchange::exchange(connection, &listener, &mut stream, messages, (&slot.alarm, arrived));
+    let messages = Messages { request: &mut set.request, response: &mut set.response };
+    let exchange = exchange::exchange(connection, &listener, &mut stream, messages, (&set.alarm, arrived));
     if AssertUnwindSafe(exchange).catch_unwind().await.is_err() {
-        connection.worker.metrics.panicked();
+        worker.metrics.panicked();
         tracing::error!("panicked; this is a bug, and it has cost one stream");
         return stream.abort();
     }
-    spare.give(slot);
-}
-
-/// What an exchange needs beside its stream.
-struct Slot {
-    request: Request,
-    response: Response,
-    alarm: Alarm,
-}
-
-/// What earlier exchanges of the connection have left for later ones.
-#[derive(Default)]
-struct Spare(RefCell<Vec<Slot>>);
-
-impl Spare {
-    fn take(&self, connection: &Connection) -> Slot {
-        let fresh = || Slot {
-            request: Request::default(),
-            response: Response::default(),
-            alarm: connection.worker.alarms.alarm(),
-        };
-        self.0.borrow_mut().pop().unwrap_or_else(fresh)
-    }
-
-    fn give(&self, mut slot: Slot) {
-        let mut kept = self.0.borrow_mut();
-        if kept.len() < KEPT_SPARE {
-            slot.request.clear();
-            slot.response.clear();
-            slot.request.fields.shrink(KEPT_HEAD.0, KEPT_HEAD.1);
-            slot.response.fields.shrink(KEPT_HEAD.0, KEPT_HEAD.1);
-            kept.push(slot);
-        }
-    }
+    worker.spare.give(set);
 }

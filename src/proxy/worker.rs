@@ -16,6 +16,7 @@ use crate::base::log::{Log, access};
 use crate::base::metrics::{self, Registry};
 use crate::base::task::Tasks;
 use crate::proxy::http::forwarded::RequestIds;
+use crate::proxy::message::Spare;
 use crate::proxy::snapshot::{Live, Snapshot};
 use crate::proxy::upstream::Client;
 
@@ -122,6 +123,8 @@ pub struct Worker {
     pub alarms: Rc<Alarms>,
     /// Its buffers.
     pub buffers: Rc<Buffers>,
+    /// Messages that no exchange uses.
+    pub spare: Spare,
     /// Its connections to backends.
     pub upstream: Client,
     /// Its counters.
@@ -164,6 +167,7 @@ impl Worker {
             index,
             alarms: Rc::clone(&alarms),
             buffers: Rc::clone(&buffers),
+            spare: Spare::default(),
             upstream: Client::new(alarms, buffers),
             metrics: shared.registry.worker(),
             access: shared.log.access_writer(),

@@ -5,9 +5,11 @@
 
 mod fields;
 mod name;
+mod spare;
 
 pub use fields::{Field, Fields, Span, list_members};
 pub use name::Name;
+pub use spare::{Set, Spare};
 
 /// The protocol version a message was received in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
