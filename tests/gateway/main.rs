@@ -1,11 +1,13 @@
 //! The gateway seen from outside: the real binary, real clients, real and scripted backends. One file per theme.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot set itself up has failed")]
 
+mod deadlines;
 mod demo;
 mod first_light;
 mod observing;
 mod readme;
 mod refusals;
 mod reload;
+mod smuggling;
 mod startup;
 mod support;
