@@ -12,7 +12,7 @@ use super::sending::Sending;
 use crate::base::alarm::{Alarm, Moment};
 use crate::base::metrics;
 use crate::proxy::balance::{Endpoint, Pool};
-use crate::proxy::fault::{Fault, Side};
+use crate::proxy::fault::Fault;
 use crate::proxy::http::body::{Downstream, Gone, Length};
 use crate::proxy::http::h1::framing::{self, Framing};
 use crate::proxy::http::h1::head::{self, HeadError, HeadLimits};
@@ -26,8 +26,8 @@ const ANSWER: HeadLimits = HeadLimits { uri: 256, fields_size: 64 << 10, fields:
 /// How many interim answers (1xx) are passed over.
 const MOST_INTERIM: usize = 16;
 
-/// How long a client that closed its sending side after a whole request may wait for its answer to begin.
-const HALF_CLOSED: Duration = Duration::from_secs(1);
+/// How long a client that closed its sending side after a whole request waits for its answer to begin, or to go on.
+pub(super) const HALF_CLOSED: Duration = Duration::from_secs(1);
 
 /// Deadlines towards the backend; none where there is no limit.
 #[derive(Clone, Copy, Debug)]
@@ -139,7 +139,7 @@ pub async fn forward<D: Downstream>(
         };
         trip.request_bytes = attempt.sending.taken;
         response.clear();
-        let allowed = failed.fault.facts().side == Side::Upstream && (failed.unseen || replayable);
+        let allowed = may_repeat(&failed, replayable);
         if allowed && failed.stale {
             // Not the backend's failure, so it neither counts nor counts against it; a new connection is never stale.
             attempt.fresh = true;
@@ -153,6 +153,16 @@ pub async fn forward<D: Downstream>(
             }
             return Err(failed.fault);
         }
+    }
+}
+
+/// Whether another attempt may follow. One that took too long or was answered badly is no reason to ask twice: the backend got
+/// the request, and the client would wait twice as long as its route allows.
+fn may_repeat(failed: &Failed, replayable: bool) -> bool {
+    match failed.fault {
+        Fault::ConnectFailed | Fault::ConnectTimeout => true,
+        Fault::BackendReset => failed.unseen || replayable,
+        _ => false,
     }
 }
 

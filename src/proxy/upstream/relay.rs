@@ -4,9 +4,9 @@ use std::task::{Context, Poll};
 
 use super::clocks::Clocks;
 use super::connection::Connection;
-use super::forward::{Begun, Call, Trip};
+use super::forward::{Begun, Call, HALF_CLOSED, Trip};
 use crate::proxy::fault::Fault;
-use crate::proxy::http::body::{Downstream, Progress};
+use crate::proxy::http::body::{Downstream, Gone, Progress};
 use crate::proxy::http::h1::channel::GATHER;
 use crate::proxy::http::h1::stream::BodyError;
 
@@ -16,17 +16,30 @@ pub async fn relay<D: Downstream>(client: &mut D, call: &Call<'_>, begun: Begun,
     let Begun { mut connection, mut sending, mut asked, .. } = begun;
     let mut clocks = Clocks::new(call.alarm, call.total);
     clocks.backend_fault = Fault::StreamTimeout;
-    let mut receiving = Receiving { ended: false, bytes: 0 };
+    let mut receiving = Receiving { ended: false, fault: None, bytes: 0 };
+    let mut listening = true;
     let result = std::future::poll_fn(|cx| {
         if !receiving.ended && !sending.broken && !sending.is_done(&connection.stream) {
             if let Poll::Ready(Err(fault)) = sending.poll(cx, call, (client, &mut connection.stream), &mut clocks) {
                 return Poll::Ready(Err(fault));
             }
         }
-        match receiving.poll(cx, call, (client, &mut connection), &mut clocks) {
-            Poll::Ready(done) => Poll::Ready(done),
-            Poll::Pending => clocks.poll(cx).map(Err),
+        let before = receiving.bytes;
+        if let Poll::Ready(done) = receiving.poll(cx, call, (client, &mut connection), &mut clocks) {
+            return Poll::Ready(done);
         }
+        if listening && !receiving.is_over() && sending.is_done(&connection.stream) {
+            match client.poll_gone(cx) {
+                Poll::Ready(Gone::Surely) => return Poll::Ready(Err(Fault::ClientGone)),
+                Poll::Ready(Gone::Perhaps) => listening = false,
+                Poll::Pending => {}
+            }
+        }
+        if !listening && (receiving.bytes > before || clocks.gone == clocks.after(None)) {
+            // It may still read. Whether it does shows when there is something to write, so a silent backend is not waited for.
+            clocks.gone = clocks.after(Some(HALF_CLOSED));
+        }
+        clocks.poll(cx).map(Err)
     })
     .await;
     trip.request_bytes = sending.taken;
@@ -43,6 +56,8 @@ pub async fn relay<D: Downstream>(client: &mut D, call: &Call<'_>, begun: Begun,
 /// How far the response has come.
 struct Receiving {
     ended: bool,
+    /// How it broke. What came before is delivered first.
+    fault: Option<Fault>,
     bytes: u64,
 }
 
@@ -56,14 +71,14 @@ impl Receiving {
         clocks: &mut Clocks<'_>,
     ) -> Poll<Result<(), Fault>> {
         loop {
-            let gathered = self.gather(cx, client, connection)?;
+            let gathered = self.gather(cx, client, connection);
             if gathered || clocks.backend == clocks.after(None) {
                 clocks.backend = clocks.after(call.timeouts.idle);
             }
             let waiting = client.unwritten();
             match client.poll_flush(cx) {
                 Poll::Ready(Err(fault)) => return Poll::Ready(Err(fault)),
-                Poll::Ready(Ok(())) if self.ended => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(())) if self.is_over() => return Poll::Ready(self.fault.map_or(Ok(()), Err)),
                 Poll::Ready(Ok(())) => {
                     clocks.write = clocks.after(None);
                     if !gathered {
@@ -74,7 +89,7 @@ impl Receiving {
                     if client.unwritten() < waiting || clocks.write == clocks.after(None) {
                         clocks.write = clocks.after(Some(call.write_idle));
                     }
-                    if self.ended || client.unwritten() >= GATHER {
+                    if self.is_over() || client.unwritten() >= GATHER {
                         // The client's turn: the backend is not asked for more meanwhile.
                         clocks.backend = clocks.after(None);
                     }
@@ -84,15 +99,15 @@ impl Receiving {
         }
     }
 
+    /// Whether nothing more comes of the backend.
+    fn is_over(&self) -> bool {
+        self.ended || self.fault.is_some()
+    }
+
     /// Reads what the backend has sent. Whether there was anything.
-    fn gather<D: Downstream>(
-        &mut self,
-        cx: &mut Context<'_>,
-        client: &mut D,
-        connection: &mut Connection,
-    ) -> Result<bool, Fault> {
+    fn gather<D: Downstream>(&mut self, cx: &mut Context<'_>, client: &mut D, connection: &mut Connection) -> bool {
         let mut gathered = false;
-        while !self.ended && client.unwritten() < GATHER {
+        while !self.is_over() && client.unwritten() < GATHER {
             match connection.stream.poll_body(cx, client.room(), GATHER) {
                 Poll::Ready(Ok(Progress::Data(count))) => {
                     self.bytes += count as u64;
@@ -102,12 +117,12 @@ impl Receiving {
                     self.ended = true;
                     client.finish(connection.stream.trailers());
                 }
-                Poll::Ready(Err(BodyError::Broken)) => return Err(Fault::BackendMalformed),
-                Poll::Ready(Err(BodyError::Cut)) => return Err(Fault::BackendReset),
+                Poll::Ready(Err(BodyError::Broken)) => self.fault = Some(Fault::BackendMalformed),
+                Poll::Ready(Err(BodyError::Cut)) => self.fault = Some(Fault::BackendReset),
                 Poll::Pending => break,
             }
             gathered = true;
         }
-        Ok(gathered)
+        gathered
     }
 }

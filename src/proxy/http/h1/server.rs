@@ -107,7 +107,7 @@ impl Server {
         let mut searched = 0;
         std::future::poll_fn(|cx| {
             loop {
-                self.skip_empty_lines(searched);
+                self.skip_empty_lines(&mut searched);
                 let input = self.stream.channel.input();
                 if !input.is_empty() {
                     if !begun {
@@ -139,9 +139,10 @@ impl Server {
     }
 
     /// Empty lines before a request line are to be ignored (RFC 9112 §2.2).
-    fn skip_empty_lines(&mut self, searched: usize) {
-        while searched == 0 && self.stream.channel.input().starts_with(b"\r\n") {
+    fn skip_empty_lines(&mut self, searched: &mut usize) {
+        while self.stream.channel.input().starts_with(b"\r\n") {
             self.stream.channel.consume(2);
+            *searched = 0;
         }
     }
 
@@ -200,6 +201,16 @@ impl Server {
         std::future::poll_fn(|cx| match self.poll_linger(cx, &mut budget) {
             Poll::Ready(_) => Poll::Ready(()),
             Poll::Pending => alarm.poll(cx, due),
+        })
+        .await;
+    }
+
+    /// Closes a connection on which nothing is under way: inside TLS that is said, so that nobody takes it for a cut.
+    pub async fn leave(mut self) {
+        std::future::poll_fn(|cx| {
+            // What the kernel does not take at once is not waited for.
+            let _ = self.stream.channel.poll_shutdown(cx);
+            Poll::Ready(())
         })
         .await;
     }
@@ -330,6 +341,10 @@ impl Downstream for Server {
     }
 
     fn abort(&mut self) {
+        if self.stream.writing() == Framing::Close {
+            // A close in good order would say that this was all.
+            self.stream.channel.reset_on_close();
+        }
         self.aborted = true;
         self.keeps = false;
     }
