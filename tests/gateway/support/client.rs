@@ -1,7 +1,7 @@
 //! A client that sends exactly the bytes it is told to, over TCP or TLS.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +26,18 @@ impl<T: Read + Write + Send> Stream for T {}
 impl Client {
     /// Connects without TLS.
     pub(crate) fn tcp(address: SocketAddr) -> Self {
-        let socket = connect(address);
+        Self::over(connect(address))
+    }
+
+    /// Connects without TLS from an address of this machine.
+    pub(crate) fn tcp_from(local: IpAddr, address: SocketAddr) -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::new(local, 0).into()).unwrap();
+        socket.connect_timeout(&address.into(), PATIENCE).unwrap();
+        Self::over(patient(socket.into()))
+    }
+
+    fn over(socket: TcpStream) -> Self {
         let stream = Box::new(socket.try_clone().unwrap());
         Self { stream, socket, reader: Reader::default(), certificate: None }
     }
@@ -150,7 +161,10 @@ impl Client {
 }
 
 fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
+    patient(TcpStream::connect_timeout(&address, PATIENCE).unwrap())
+}
+
+fn patient(stream: TcpStream) -> TcpStream {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
     stream.set_nodelay(true).unwrap();

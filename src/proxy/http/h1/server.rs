@@ -22,6 +22,10 @@ const DRAIN: u64 = 256 << 10;
 /// How long that may take, and how long a closing connection is listened to so that its last answer is not reset away.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// How much a closing connection is listened to. A client that sends all it has before it reads, as most do, learns only then
+/// why it was refused; dropping what it sends costs next to nothing.
+const LINGER_BYTES: usize = 64 << 20;
+
 /// What reading a request is bounded by.
 pub struct Rules<'a> {
     /// Sizes.
@@ -197,7 +201,7 @@ impl Server {
             return;
         }
         let due = alarm.alarms().after(Some(LINGER));
-        let mut budget = DRAIN as usize;
+        let mut budget = LINGER_BYTES;
         std::future::poll_fn(|cx| match self.poll_linger(cx, &mut budget) {
             Poll::Ready(_) => Poll::Ready(()),
             Poll::Pending => alarm.poll(cx, due),
