@@ -35,6 +35,26 @@ impl Io {
         }
     }
 
+    /// Whether nothing has arrived, not even the end. Unlike a poll it does not ask whether the task has had its share of turns,
+    /// which looks the same as silence. A byte that has arrived is lost: the connection is no good then.
+    pub fn is_quiet(&self) -> bool {
+        let stream = match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        };
+        matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Makes the close that follows a reset, so that the other side cannot take what it got for the whole.
+    pub fn reset_on_close(&self) {
+        let stream = match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        };
+        // A connection that is gone already needs no reset.
+        let _ = socket2::SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO));
+    }
+
     /// Writes some of `bytes`.
     pub fn poll_write(&mut self, cx: &mut Context<'_>, mut bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self {

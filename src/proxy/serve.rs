@@ -139,7 +139,7 @@ async fn http1(connection: &Connection, io: Io, alarm: &Alarm) {
         let arrived = match server.next_request(&mut request, &rules).await {
             Next::Request => Ok(()),
             Next::Refused(fault) => Err(fault),
-            Next::Closed => return,
+            Next::Closed => return server.leave().await,
         };
         let messages = exchange::Messages { request: &mut request, response: &mut response };
         exchange::exchange(connection, &listener, &mut server, messages, (alarm, arrived)).await;

@@ -143,6 +143,8 @@ impl Exchange<'_> {
             rewrite.apply(request, deciding).map_err(Fault::Malformed)?;
         }
         hop_by_hop::strip_request(&mut request.fields).map_err(Fault::Malformed)?;
+        // Answered here: the backend gets the body without being asked first.
+        request.fields.remove(b"expect");
         let forwarding = Forwarding { client: self.client, tls: self.connection.tls.is_some() };
         forwarded::apply(request, &forwarding, &mut self.connection.worker.ids.borrow_mut());
         Ok(())
@@ -179,6 +181,10 @@ impl Exchange<'_> {
         };
         let begun = upstream::forward(client, &call, response, &mut self.trip).await?;
         hop_by_hop::strip_response(&mut response.fields).map_err(|_| Fault::BackendMalformed)?;
+        if response.status == 204 {
+            // It has no body whatever it announces (RFC 9110 §8.6); a client that waits for one would take the next answer for it.
+            response.fields.remove(b"content-length");
+        }
         set_hsts(response, hsts);
         self.start(client, response, begun.length());
         upstream::relay(client, &call, begun, &mut self.trip).await

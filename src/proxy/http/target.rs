@@ -8,10 +8,14 @@ use crate::proxy::message::{Name, Request, Span};
 /// differ, two readers would serve two different requests.
 ///
 /// # Errors
-/// No `Host` or several, a target of no known form, CONNECT and TRACE.
+/// No `Host` or several, a target of no known form or with a fragment, CONNECT and TRACE.
 pub fn settle(request: &mut Request) -> Result<(), Fault> {
     if matches!(request.method(), b"CONNECT" | b"TRACE") {
         return Err(Fault::MethodRefused);
+    }
+    if memchr::memchr(b'#', request.target()).is_some() {
+        // A fragment is never sent (RFC 9112 §3.2). Who cuts it off asks for another resource than who does not.
+        return Err(Fault::Malformed(Malformed::Syntax));
     }
     let no_host = Fault::Malformed(Malformed::Host);
     let mut hosts = request.fields.all_spans(Name::Host);
@@ -33,7 +37,7 @@ fn settle_absolute(request: &mut Request, host: Span) -> Result<(), Fault> {
         .find(|scheme| target.get(..scheme.len()).is_some_and(|front| front.eq_ignore_ascii_case(scheme)))
         .ok_or(Fault::Malformed(Malformed::Syntax))?;
     let rest = &target[scheme.len()..];
-    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
+    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
     host::same(&rest[..end], request.fields.bytes(host)).map_err(Fault::Malformed)?;
     let path = &rest[end..];
     let origin = if path.starts_with(b"/") { path.to_vec() } else { [b"/", path].concat() };
@@ -75,7 +79,7 @@ mod tests {
         assert_eq!(settled("GET", "/", &["a", "a"]), host);
         assert_eq!(settled("GET", "http://a/", &["b"]), host);
         let syntax = Err(Fault::Malformed(Malformed::Syntax));
-        for target in ["*", "a", "ftp://a/", "a:80", "?x", "//a"] {
+        for target in ["*", "a", "ftp://a/", "a:80", "?x", "/#", "/?#", "http://a#", "//a"] {
             let expected = if target == "//a" { Ok(("//a".into(), "a".into())) } else { syntax.clone() };
             assert_eq!(settled("GET", target, &["a"]), expected, "{target}");
         }

@@ -23,8 +23,8 @@ const ANSWER: HeadLimits = HeadLimits { uri: 256, fields_size: 64 << 10, fields:
 /// How many interim answers (1xx) are passed over.
 const MOST_INTERIM: usize = 16;
 
-/// How long a client that closed its sending side after a whole request may wait for its answer to begin.
-const HALF_CLOSED: Duration = Duration::from_secs(1);
+/// How long a client that closed its sending side after a whole request waits for its answer to begin, or to go on.
+pub(super) const HALF_CLOSED: Duration = Duration::from_secs(1);
 
 /// A response whose head has arrived.
 pub struct Begun {

@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::task::{Context, Waker};
 use std::time::Duration;
 
 use foldhash::fast::FixedState;
@@ -21,7 +20,8 @@ use crate::proxy::io::Io;
 const MOST_IDLE: usize = 512;
 
 /// A request that cannot be sent again takes no connection that has been unused for longer: the backend may be closing it.
-const FRESH: Duration = Duration::from_secs(1);
+/// One second on the coarse clock, which may be a tick behind.
+const FRESH: Duration = Duration::from_millis(900);
 
 /// The connections of one worker. The one that was used last is used first, so that a quiet time sheds the rest.
 pub struct Client {
@@ -45,14 +45,13 @@ impl Client {
     pub(super) fn take(&self, endpoint: &Endpoint, replayable: bool) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
         let kept = idle.get_mut(&endpoint.id)?;
-        let mut cx = Context::from_waker(Waker::noop());
         let now = self.alarms.now();
-        while let Some(mut entry) = kept.pop() {
+        while let Some(entry) = kept.pop() {
             if !replayable && now > entry.connection.idle_since.plus(FRESH) {
                 kept.clear();
                 return None;
             }
-            if now < entry.until && entry.connection.stream.channel.is_quiet(&mut cx) {
+            if now < entry.until && entry.connection.stream.channel.is_quiet() {
                 return Some(entry.connection);
             }
         }
@@ -90,9 +89,8 @@ impl Client {
     /// Closes connections that have been unused for too long or that their backend has closed. To be called about once a second.
     pub fn sweep(&self) {
         let now = self.alarms.now();
-        let mut cx = Context::from_waker(Waker::noop());
         self.idle.borrow_mut().retain(|_, kept| {
-            kept.retain_mut(|entry| now < entry.until && entry.connection.stream.channel.is_quiet(&mut cx));
+            kept.retain(|entry| now < entry.until && entry.connection.stream.channel.is_quiet());
             !kept.is_empty()
         });
     }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::Client;
 use super::asked::Asked;
-use super::attempt::{Attempt, Begun};
+use super::attempt::{Attempt, Begun, Failed};
 use crate::base::alarm::{Alarm, Moment};
 use crate::base::metrics;
 use crate::proxy::balance::{Endpoint, Pool};
-use crate::proxy::fault::{Fault, Side};
+use crate::proxy::fault::Fault;
 use crate::proxy::http::body::{Downstream, Length};
 use crate::proxy::message::{Request, Response};
 
@@ -95,7 +95,7 @@ pub async fn forward<D: Downstream>(
         };
         trip.request_bytes = attempt.sending.taken;
         response.clear();
-        let allowed = failed.fault.facts().side == Side::Upstream && (failed.unseen || replayable);
+        let allowed = may_repeat(&failed, replayable);
         if allowed && failed.stale {
             // Not the backend's failure, so it neither counts nor counts against it; a new connection is never stale.
             attempt.fresh = true;
@@ -109,6 +109,16 @@ pub async fn forward<D: Downstream>(
             }
             return Err(failed.fault);
         }
+    }
+}
+
+/// Whether another attempt may follow. One that took too long or was answered badly is no reason to ask twice: the backend got
+/// the request, and the client would wait twice as long as its route allows.
+fn may_repeat(failed: &Failed, replayable: bool) -> bool {
+    match failed.fault {
+        Fault::ConnectFailed | Fault::ConnectTimeout => true,
+        Fault::BackendReset => failed.unseen || replayable,
+        _ => false,
     }
 }
 

@@ -5,9 +5,10 @@ use std::task::{Context, Poll};
 use super::attempt::Begun;
 use super::clocks::Clocks;
 use super::connection::Connection;
+use super::attempt::HALF_CLOSED;
 use super::forward::{Call, Trip};
 use crate::proxy::fault::Fault;
-use crate::proxy::http::body::{Downstream, Progress};
+use crate::proxy::http::body::{Downstream, Gone, Progress};
 use crate::proxy::http::h1::stream::BodyError;
 
 /// Moves the response's body to the client, whose response has been started, and gives the connection back to the pool when
@@ -17,24 +18,37 @@ pub async fn relay<D: Downstream>(client: &mut D, call: &Call<'_>, begun: Begun,
     let Begun { mut connection, mut sending, mut asked, .. } = begun;
     let mut clocks = Clocks::new(call.alarm, call.total);
     clocks.backend_fault = Fault::StreamTimeout;
-    let mut receiving = Receiving { ended: false, bytes: 0, left: usize::MAX };
+    let mut receiving = Receiving { ended: false, fault: None, bytes: 0, left: usize::MAX };
+    let mut listening = true;
     let result = std::future::poll_fn(|cx| {
         let sends = !receiving.ended && !sending.broken && !sending.is_done(&connection.stream);
         if sends && let Poll::Ready(Err(fault)) = sending.poll(cx, call, (client, &mut connection.stream), &mut clocks)
         {
             return Poll::Ready(Err(fault));
         }
-        match receiving.poll(cx, call, (client, &mut connection), &mut clocks) {
-            Poll::Ready(done) => Poll::Ready(done),
-            Poll::Pending => clocks.poll(cx).map(Err),
+        let before = receiving.bytes;
+        if let Poll::Ready(done) = receiving.poll(cx, call, (client, &mut connection), &mut clocks) {
+            return Poll::Ready(done);
         }
+        if listening && !receiving.is_over() && sending.is_done(&connection.stream) {
+            match client.poll_gone(cx) {
+                Poll::Ready(Gone::Surely) => return Poll::Ready(Err(Fault::ClientGone)),
+                Poll::Ready(Gone::Perhaps) => listening = false,
+                Poll::Pending => {}
+            }
+        }
+        if !listening && (receiving.bytes > before || clocks.gone == clocks.after(None)) {
+            // It may still read. Whether it does shows when there is something to write, so a silent backend is not waited for.
+            clocks.gone = clocks.after(Some(HALF_CLOSED));
+        }
+        clocks.poll(cx).map(Err)
     })
     .await;
     trip.request_bytes = sending.taken;
     trip.response_bytes = receiving.bytes;
     if let Err(fault) = result {
         asked.failed(fault);
-        if !client.retract() {
+        if client.has_started() && !client.retract() {
             client.abort();
         }
     } else if sending.is_done(&connection.stream) {
@@ -46,6 +60,8 @@ pub async fn relay<D: Downstream>(client: &mut D, call: &Call<'_>, begun: Begun,
 /// How far the response has come.
 struct Receiving {
     ended: bool,
+    /// How it broke. What came before is delivered first.
+    fault: Option<Fault>,
     bytes: u64,
     /// What the client had still to take when it was last waited for.
     left: usize,
@@ -63,14 +79,14 @@ impl Receiving {
         // Between two polls the rest of an HTTP/2 connection may have written what is held.
         let mut moved = client.unwritten() < self.left;
         loop {
-            let gathered = self.gather(cx, client, connection)?;
+            let gathered = self.gather(cx, client, connection);
             if gathered || clocks.backend == clocks.after(None) {
                 clocks.backend = clocks.after(call.timeouts.idle);
             }
             let waiting = client.unwritten();
             match client.poll_flush(cx) {
                 Poll::Ready(Err(fault)) => return Poll::Ready(Err(fault)),
-                Poll::Ready(Ok(())) if self.ended => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(())) if self.is_over() => return Poll::Ready(self.fault.map_or(Ok(()), Err)),
                 Poll::Ready(Ok(())) => {
                     clocks.write = clocks.after(None);
                     if !gathered {
@@ -82,7 +98,7 @@ impl Receiving {
                     if moved || clocks.write == clocks.after(None) {
                         clocks.write = clocks.after(Some(call.write_idle));
                     }
-                    if self.ended || client.wants() == 0 {
+                    if self.is_over() || client.wants() == 0 {
                         // The client's turn: the backend is not asked for more meanwhile.
                         clocks.backend = clocks.after(None);
                     }
@@ -93,15 +109,15 @@ impl Receiving {
         }
     }
 
+    /// Whether nothing more comes of the backend.
+    fn is_over(&self) -> bool {
+        self.ended || self.fault.is_some()
+    }
+
     /// Reads what the backend has sent. Whether there was anything.
-    fn gather<D: Downstream>(
-        &mut self,
-        cx: &mut Context<'_>,
-        client: &mut D,
-        connection: &mut Connection,
-    ) -> Result<bool, Fault> {
+    fn gather<D: Downstream>(&mut self, cx: &mut Context<'_>, client: &mut D, connection: &mut Connection) -> bool {
         let mut gathered = false;
-        while !self.ended && client.wants() > 0 {
+        while !self.is_over() && client.wants() > 0 {
             let limit = client.wants();
             match connection.stream.poll_body(cx, client.room(), limit) {
                 Poll::Ready(Ok(Progress::Data(count))) => {
@@ -112,12 +128,12 @@ impl Receiving {
                     self.ended = true;
                     client.finish(connection.stream.trailers());
                 }
-                Poll::Ready(Err(BodyError::Broken)) => return Err(Fault::BackendMalformed),
-                Poll::Ready(Err(BodyError::Cut)) => return Err(Fault::BackendReset),
+                Poll::Ready(Err(BodyError::Broken)) => self.fault = Some(Fault::BackendMalformed),
+                Poll::Ready(Err(BodyError::Cut)) => self.fault = Some(Fault::BackendReset),
                 Poll::Pending => break,
             }
             gathered = true;
         }
-        Ok(gathered)
+        gathered
     }
 }

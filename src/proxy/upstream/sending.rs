@@ -37,7 +37,7 @@ impl Sending {
     ) -> Poll<Result<(), Fault>> {
         while !self.broken {
             let gathered = self.gather(cx, call, client, backend)?;
-            if gathered {
+            if gathered || (clocks.body == clocks.after(None) && !self.ended) {
                 clocks.body = clocks.after(Some(call.body_idle));
             }
             let waiting = backend.channel.unwritten();

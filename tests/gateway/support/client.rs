@@ -1,8 +1,9 @@
 //! A client that sends exactly the bytes it is told to, over TCP or TLS.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -14,6 +15,7 @@ use super::authority::Authority;
 /// One connection.
 pub(crate) struct Client {
     stream: Box<dyn Stream>,
+    socket: TcpStream,
     reader: Reader,
     certificate: Option<CertificateDer<'static>>,
 }
@@ -24,7 +26,20 @@ impl<T: Read + Write + Send> Stream for T {}
 impl Client {
     /// Connects without TLS.
     pub(crate) fn tcp(address: SocketAddr) -> Self {
-        Self { stream: Box::new(connect(address)), reader: Reader::default(), certificate: None }
+        Self::over(connect(address))
+    }
+
+    /// Connects without TLS from an address of this machine.
+    pub(crate) fn tcp_from(local: IpAddr, address: SocketAddr) -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::new(local, 0).into()).unwrap();
+        socket.connect_timeout(&address.into(), PATIENCE).unwrap();
+        Self::over(patient(socket.into()))
+    }
+
+    fn over(socket: TcpStream) -> Self {
+        let stream = Box::new(socket.try_clone().unwrap());
+        Self { stream, socket, reader: Reader::default(), certificate: None }
     }
 
     /// Connects with TLS and finishes the handshake; HTTP/1.1 by ALPN.
@@ -52,7 +67,8 @@ impl Client {
             connection.complete_io(&mut socket)?;
         }
         let certificate = connection.peer_certificates().map(|chain| chain[0].clone().into_owned());
-        Ok(Self { stream: Box::new(StreamOwned::new(connection, socket)), reader: Reader::default(), certificate })
+        let stream = Box::new(StreamOwned::new(connection, socket.try_clone()?));
+        Ok(Self { stream, socket, reader: Reader::default(), certificate })
     }
 
     /// The certificate that the gateway showed.
@@ -101,6 +117,47 @@ impl Client {
         }
     }
 
+    /// Says that nothing more will be sent, beneath TLS where there is TLS.
+    pub(crate) fn finish_sending(&mut self) {
+        let _ = self.socket.shutdown(Shutdown::Write);
+    }
+
+    /// Leaves with a reset.
+    pub(crate) fn reset(self) {
+        rustix::net::sockopt::set_socket_linger(&self.socket, Some(Duration::ZERO)).unwrap();
+    }
+
+    /// Reads so many bytes of whatever comes, or fewer where the connection ends first.
+    pub(crate) fn read_some(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        let mut filled = 0;
+        while filled < count {
+            match self.stream.read(&mut bytes[filled..]) {
+                Ok(0) => break,
+                Ok(more) => filled += more,
+                Err(error) if closed(&error) => break,
+                Err(error) => panic!("no more after {filled} bytes: {error}"),
+            }
+        }
+        bytes.truncate(filled);
+        bytes
+    }
+
+    /// Sends a piece every so often until the gateway has answered or closed.
+    pub(crate) fn trickle<'a>(&mut self, pieces: impl IntoIterator<Item = &'a [u8]>, every: Duration) {
+        self.socket.set_read_timeout(Some(every)).unwrap();
+        for piece in pieces {
+            if self.stream.write_all(piece).and_then(|()| self.stream.flush()).is_err() {
+                break;
+            }
+            match self.socket.peek(&mut [0]) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                _ => break,
+            }
+        }
+        self.socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    }
+
     /// Everything until the gateway closes.
     pub(crate) fn read_to_end(&mut self) -> Vec<u8> {
         match self.reader.remaining(&mut *self.stream) {
@@ -129,7 +186,10 @@ pub(crate) fn trusting(authority: &Authority, protocol: &[u8]) -> ClientConfig {
 }
 
 fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
+    patient(TcpStream::connect_timeout(&address, PATIENCE).unwrap())
+}
+
+fn patient(stream: TcpStream) -> TcpStream {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
     stream.set_nodelay(true).unwrap();

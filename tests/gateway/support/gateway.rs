@@ -166,6 +166,11 @@ impl Gateway {
         Client::tls(self.address(listener), &self.home.authority, name)
     }
 
+    /// A connection to the listener `http` or, inside TLS for `localhost`, `https`.
+    pub(crate) fn client(&self, listener: &str) -> Client {
+        if listener == "http" { self.connect(listener) } else { self.connect_tls(listener, "localhost") }
+    }
+
     /// A curl that trusts the gateway's certificates.
     pub(crate) fn curl(&self) -> Curl {
         Curl::new(&self.home.path("ca.crt"))

@@ -136,6 +136,22 @@ impl Conversation {
         let _ = self.stream.write_all(bytes.as_ref());
     }
 
+    /// Sends this piece again and again, up to so many times or until the gateway closes. How often it went.
+    pub(crate) fn flood(&mut self, piece: &[u8], times: usize, mut sent: impl FnMut(usize)) -> usize {
+        for number in 0..times {
+            if self.stream.write_all(piece).is_err() {
+                return number;
+            }
+            sent(number + 1);
+        }
+        times
+    }
+
+    /// Reads so many bytes as they come; fewer where the gateway closes.
+    pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
+        self.reader.exactly(&mut self.stream, count).unwrap_or_default()
+    }
+
     /// Says that nothing more will come, in good order.
     pub(crate) fn close(&mut self) {
         let _ = self.stream.shutdown(Shutdown::Write);

@@ -141,9 +141,14 @@ impl Channel {
         }
     }
 
+    /// Makes the close that follows a reset.
+    pub fn reset_on_close(&self) {
+        self.io.reset_on_close();
+    }
+
     /// Whether an unused connection is still good: open, and silent. Costs no system call while nothing has arrived.
-    pub fn is_quiet(&mut self, cx: &mut Context<'_>) -> bool {
-        self.input().is_empty() && self.poll_fill(cx).is_pending()
+    pub fn is_quiet(&self) -> bool {
+        self.input().is_empty() && self.io.is_quiet()
     }
 }
 

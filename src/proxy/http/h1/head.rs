@@ -6,8 +6,8 @@ use httparse::{Header, ParserConfig};
 
 use crate::proxy::message::{Fields, Request, Response, Span, Version};
 
-/// The most fields that are ever parsed; limits are below it.
-const MOST_FIELDS: usize = 256;
+/// Up to this limit of fields, a head is parsed without allocating.
+const USUAL_FIELDS: usize = 256;
 
 /// Why a head was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub struct HeadLimits {
     pub uri: usize,
     /// All fields together.
     pub fields_size: usize,
-    /// Number of fields, at most 256.
+    /// Number of fields.
     pub fields: usize,
 }
 
@@ -66,8 +66,15 @@ pub fn outgrown(input: &[u8], limits: HeadLimits) -> Result<(), HeadError> {
 /// Parses a whole request head into `request`, which is empty. Nothing is decided about framing or host yet.
 pub fn request(head: &[u8], limits: HeadLimits, request: &mut Request) -> Result<(), HeadError> {
     let stored = request.fields.store(head);
-    let mut slots = [const { MaybeUninit::<Header<'_>>::uninit() }; MOST_FIELDS + 1];
-    let slots = &mut slots[..limits.fields.min(MOST_FIELDS)];
+    let mut slots = [const { MaybeUninit::<Header<'_>>::uninit() }; USUAL_FIELDS];
+    let mut more = Vec::new();
+    let slots = match slots.get_mut(..limits.fields) {
+        Some(slots) => slots,
+        None => {
+            more.resize_with(limits.fields, MaybeUninit::uninit);
+            more.as_mut_slice()
+        }
+    };
     let mut parsed = httparse::Request::new(&mut []);
     let status = ParserConfig::default().parse_request_with_uninit_headers(&mut parsed, head, slots);
     complete(status, head.len())?;
@@ -88,7 +95,7 @@ pub fn request(head: &[u8], limits: HeadLimits, request: &mut Request) -> Result
 /// Parses a whole response head into `response`, which is empty.
 pub fn response(head: &[u8], limits: HeadLimits, response: &mut Response) -> Result<(), HeadError> {
     let stored = response.fields.store(head);
-    let mut slots = [const { MaybeUninit::<Header<'_>>::uninit() }; MOST_FIELDS + 1];
+    let mut slots = [const { MaybeUninit::<Header<'_>>::uninit() }; USUAL_FIELDS];
     let mut parsed = httparse::Response::new(&mut []);
     let status = ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, head, &mut slots);
     complete(status, head.len())?;
@@ -105,8 +112,8 @@ pub fn response(head: &[u8], limits: HeadLimits, response: &mut Response) -> Res
 /// Parses trailer fields: field lines up to an empty line.
 pub fn trailers(lines: &[u8], limits: HeadLimits, fields: &mut Fields) -> Result<(), HeadError> {
     let stored = fields.store(lines);
-    let mut slots = [httparse::EMPTY_HEADER; MOST_FIELDS];
-    match httparse::parse_headers(lines, &mut slots[..limits.fields.min(MOST_FIELDS)]) {
+    let mut slots = [httparse::EMPTY_HEADER; USUAL_FIELDS];
+    match httparse::parse_headers(lines, &mut slots[..limits.fields.min(USUAL_FIELDS)]) {
         Ok(httparse::Status::Complete((length, parsed))) if length == lines.len() => {
             store_fields(fields, &Placement { head: lines, base: stored.start }, parsed, limits.fields_size)
         }

@@ -64,13 +64,32 @@ pub fn last_chunk(output: &mut Vec<u8>, trailers: Option<&Fields>) {
 /// Whether a field may stand in a trailer section (RFC 9110 §6.5.1): none that frames, routes, authenticates or is for one hop.
 pub fn may_trail(name: Name, raw: &[u8]) -> bool {
     match name {
-        Name::Other | Name::RetryAfter | Name::Date | Name::Server | Name::ProxyStatus => {
-            !raw.starts_with(b":")
-                && !raw.eq_ignore_ascii_case(b"authorization")
-                && !raw.eq_ignore_ascii_case(b"content-encoding")
-        }
+        Name::RetryAfter | Name::Date | Name::Server | Name::ProxyStatus => true,
+        // A twin, because some reader takes underscores for dashes.
+        Name::Other => Name::of_twin(raw) == Name::Other && !NEVER_TRAILS.iter().any(|front| starts_with(raw, front)),
         _ => false,
     }
+}
+
+/// What names that must not trail begin with, beside those that the gateway knows: framing and content, conditions, identity,
+/// what says who the client is, and how to cache.
+const NEVER_TRAILS: [&[u8]; 10] = [
+    b":",
+    b"content-",
+    b"if-",
+    b"range",
+    b"authorization",
+    b"www-authenticate",
+    b"x-forwarded-",
+    b"proxy-",
+    b"cache-control",
+    b"max-forwards",
+];
+
+fn starts_with(raw: &[u8], front: &[u8]) -> bool {
+    let same =
+        |(byte, expected): (&u8, &u8)| byte.eq_ignore_ascii_case(expected) || (*byte == b'_' && *expected == b'-');
+    raw.len() >= front.len() && raw.iter().zip(front).all(same)
 }
 
 /// Appends a number in decimal.
@@ -111,7 +130,19 @@ mod tests {
     #[test]
     fn trailers_carry_no_framing() {
         let mut trailers = Fields::default();
-        for name in ["Content-Length", "Transfer-Encoding", "Host", "Grpc-Status", "Authorization", "Connection"] {
+        for name in [
+            "Content-Length",
+            "Transfer-Encoding",
+            "Host",
+            "Grpc-Status",
+            "Authorization",
+            "Connection",
+            "X_Forwarded_For",
+            "X-Forwarded-Port",
+            "X_Forwarded-Port",
+            "content_length",
+            "If-Match",
+        ] {
             trailers.add(name.as_bytes(), b"1");
         }
         let mut output = Vec::new();

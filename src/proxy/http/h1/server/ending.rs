@@ -13,6 +13,10 @@ pub(super) const DRAIN: u64 = 256 << 10;
 /// How long that may take, and how long a closing connection is listened to so that its last answer is not reset away.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// How much a closing connection is listened to. A client that sends all it has before it reads, as most do, learns only then
+/// why it was refused; dropping what it sends costs next to nothing.
+const LINGER_BYTES: usize = 64 << 20;
+
 impl Server {
     /// After a response: reads what is left of the request within bounds. Whether the connection can carry another request.
     pub async fn settle(&mut self, alarm: &Alarm) -> bool {
@@ -46,10 +50,20 @@ impl Server {
             return;
         }
         let due = alarm.alarms().after(Some(LINGER));
-        let mut budget = DRAIN as usize;
+        let mut budget = LINGER_BYTES;
         std::future::poll_fn(|cx| match self.stream.channel.poll_linger(cx, &mut budget) {
             Poll::Ready(_) => Poll::Ready(()),
             Poll::Pending => alarm.poll(cx, due),
+        })
+        .await;
+    }
+
+    /// Closes a connection on which nothing is under way: inside TLS that is said, so that nobody takes it for a cut.
+    pub async fn leave(mut self) {
+        std::future::poll_fn(|cx| {
+            // What the kernel does not take at once is not waited for.
+            let _ = self.stream.channel.poll_shutdown(cx);
+            Poll::Ready(())
         })
         .await;
     }

@@ -175,6 +175,10 @@ impl Downstream for Server {
     }
 
     fn abort(&mut self) {
+        if self.stream.writing() == Framing::Close {
+            // A close in good order would say that this was all.
+            self.stream.channel.reset_on_close();
+        }
         self.aborted = true;
         self.keeps = false;
     }

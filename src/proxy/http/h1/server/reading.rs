@@ -65,7 +65,7 @@ impl Server {
         let mut searched = 0;
         std::future::poll_fn(|cx| {
             loop {
-                self.skip_empty_lines(searched);
+                self.skip_empty_lines(&mut searched);
                 let input = self.stream.channel.input();
                 if !input.is_empty() {
                     if !begun {
@@ -97,9 +97,10 @@ impl Server {
     }
 
     /// Empty lines before a request line are to be ignored (RFC 9112 §2.2).
-    fn skip_empty_lines(&mut self, searched: usize) {
-        while searched == 0 && self.stream.channel.input().starts_with(b"\r\n") {
+    fn skip_empty_lines(&mut self, searched: &mut usize) {
+        while self.stream.channel.input().starts_with(b"\r\n") {
             self.stream.channel.consume(2);
+            *searched = 0;
         }
     }
 
