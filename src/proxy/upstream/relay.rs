@@ -3,9 +3,9 @@
 use std::task::{Context, Poll};
 
 use super::attempt::Begun;
+use super::attempt::HALF_CLOSED;
 use super::clocks::Clocks;
 use super::connection::Connection;
-use super::attempt::HALF_CLOSED;
 use super::forward::{Call, Trip};
 use crate::proxy::fault::Fault;
 use crate::proxy::http::body::{Downstream, Gone, Progress};
@@ -60,7 +60,7 @@ pub async fn relay<D: Downstream>(client: &mut D, call: &Call<'_>, begun: Begun,
 /// How far the response has come.
 struct Receiving {
     ended: bool,
-    /// How it broke. What came before is delivered first.
+    /// How it broke. Where some of it was sent, what came before is delivered first.
     fault: Option<Fault>,
     bytes: u64,
     /// What the client had still to take when it was last waited for.
@@ -80,6 +80,12 @@ impl Receiving {
         let mut moved = client.unwritten() < self.left;
         loop {
             let gathered = self.gather(cx, client, connection);
+            if let Some(fault) = self.fault
+                && client.retract()
+            {
+                // Nothing of it was sent: the client gets a clean refusal instead of a cut answer.
+                return Poll::Ready(Err(fault));
+            }
             if gathered || clocks.backend == clocks.after(None) {
                 clocks.backend = clocks.after(call.timeouts.idle);
             }
