@@ -62,13 +62,12 @@ impl Name {
     /// Which known name `raw` is, compared without case.
     pub fn of(raw: &[u8]) -> Self {
         let Some(candidates) = BY_LENGTH.get(raw.len()) else { return Self::Other };
-        // Folded once in a block that the compiler can do at one go; there are a dozen names a request to be told.
-        let mut folded = [0; LONGEST + 1];
-        let folded = &mut folded[..raw.len()];
-        folded.copy_from_slice(raw);
+        // Folded once, all of the block at one go: there are a dozen names a request to be told.
+        let mut folded = [0; 32];
+        folded[..raw.len()].copy_from_slice(raw);
         folded.make_ascii_lowercase();
         let known = &KNOWN[candidates.0 as usize..candidates.1 as usize];
-        known.iter().find(|(_, text)| *text == folded).map_or(Self::Other, |(name, _)| *name)
+        known.iter().find(|(_, text)| *text == &folded[..raw.len()]).map_or(Self::Other, |(name, _)| *name)
     }
 
     /// Which known name `raw` is to a reader that takes underscores for dashes, as CGI and its heirs do.

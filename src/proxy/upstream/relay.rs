@@ -3,9 +3,9 @@
 use std::task::{Context, Poll};
 
 use super::attempt::Begun;
+use super::attempt::HALF_CLOSED;
 use super::clocks::Clocks;
 use super::connection::Connection;
-use super::attempt::HALF_CLOSED;
 use super::forward::{Call, Trip};
 use crate::proxy::fault::Fault;
 use crate::proxy::http::body::{Downstream, Gone, Progress};
