@@ -71,7 +71,8 @@ class Portcullis(Peer):
     one_process = True
 
     def configure(self):
-        # The log lies elsewhere than the config, whose folder is watched.
+        # The log lies elsewhere than config and certificates: their folders are watched.
+        self.log.parent.mkdir(exist_ok=True)
         config = self.place.folder / f"{self.name}.d" / "portcullis.toml"
         config.parent.mkdir(exist_ok=True)
         backends = ", ".join(f'"http://127.0.0.1:{port}"' for port in self.backend.ports)
@@ -106,7 +107,7 @@ pool = [{backends}]
 
     @property
     def log(self):
-        return self.place.folder / "access.log"
+        return self.place.folder / "logs" / "access.log"
 
     def rest(self):
         # The log would fill the disk in a long session; it is opened for appending.

@@ -1,5 +1,6 @@
 """What is asked of the gateways. To add one: its line in ALL."""
 
+import math
 import re
 import subprocess
 from dataclasses import dataclass
@@ -24,11 +25,12 @@ class Scenario:
         return f"https://localhost:{peer.tls}/" if self.secured else f"http://localhost:{peer.plain}/"
 
     def begin(self, peer, seconds):
-        """Starts the load for so long."""
+        """Starts the load for so long, in whole seconds: the generators know no others."""
+        seconds = math.ceil(seconds)
         if self.streams is None:
-            command = ["wrk", "-t", "1", "-c", self.connections, "-d", f"{max(1, round(seconds))}s", self.url(peer)]
+            command = ["wrk", "-t", "1", "-c", self.connections, "-d", f"{seconds}s", self.url(peer)]
         else:
-            command = ["h2load", "-t", 1, "-c", self.connections, "-m", self.streams, "-D", f"{seconds:.1f}", self.url(peer)]
+            command = ["h2load", "-t", 1, "-c", self.connections, "-m", self.streams, "-D", seconds, self.url(peer)]
         return subprocess.Popen(on_core(command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def fixed(self, peer, requests, connections=None):

@@ -4,6 +4,7 @@ pub mod alarm;
 pub mod buffers;
 pub mod cidr;
 pub mod clock;
+pub mod decimal;
 pub mod host;
 pub mod log;
 pub mod metrics;

@@ -23,12 +23,14 @@ impl Tasks {
     pub fn start(&self, task: impl Future<Output = ()> + 'static, panicked: impl FnOnce(&str) + 'static) {
         self.0.count.set(self.0.count.get() + 1);
         let counted = Counted(Rc::clone(&self.0));
-        tokio::task::spawn_local(tokio::task::unconstrained(async move {
+        // A combinator, not an async block: that would hold the task twice, once as captured and once as awaited.
+        let ended = AssertUnwindSafe(task).catch_unwind().map(move |result| {
             let _counted = counted;
-            if let Err(panic) = AssertUnwindSafe(task).catch_unwind().await {
+            if let Err(panic) = result {
                 panicked(message(&*panic));
             }
-        }));
+        });
+        tokio::task::spawn_local(tokio::task::unconstrained(ended));
     }
 
     /// How many are running.

@@ -83,11 +83,13 @@ async fn serve(worker: &Rc<Worker>, port: &Rc<Port>, socket: TcpStream, peer: Ip
     })?;
     let _open = Open::begin(worker, &listener);
     let alarm = worker.alarms.alarm();
-    let (io, tls) = identify(worker, &listener, socket, &alarm).await?;
+    // What a handshake takes is freed once it is over, and HTTP/2 takes more than HTTP/1.1: boxed, neither is part of what
+    // every open connection costs.
+    let (io, tls) = Box::pin(identify(worker, &listener, socket, &alarm)).await?;
     let h2 = tls.as_ref().is_some_and(|facts| facts.alpn_h2);
     let connection = Connection::new(worker, port, (peer, tls), listener);
     if h2 {
-        serve_h2::http2(&connection, io, &alarm).await;
+        Box::pin(serve_h2::http2(&connection, io, &alarm)).await;
     } else {
         http1(&connection, io, &alarm).await;
     }

@@ -3,22 +3,32 @@
 /// The longest a single value gets, in bytes before escaping. What is cut ends in `...`.
 pub(super) const LONGEST: usize = 2048;
 
+/// Which bytes stay as they are between quotes. Tables, because every byte of every line is looked up.
+const PLAIN: [bool; 256] = table(b"\"\\");
+
+/// Which bytes stay as they are in a bare word.
+const PLAIN_WORD: [bool; 256] = table(b"\"\\ =");
+
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// For text lines, between double quotes: everything but printable ASCII becomes `\xHH`.
 pub(super) fn text(value: &[u8], out: &mut Vec<u8>) {
     let (value, cut) = bounded(value);
-    let special = |byte: u8| !matches!(byte, b' '..=b'~') || matches!(byte, b'"' | b'\\');
-    runs(value, special, out, |byte, out| match byte {
-        b'"' | b'\\' => out.extend([b'\\', byte]),
-        _ => out.extend([b'\\', b'x', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]),
-    });
+    runs(
+        value,
+        |byte| !PLAIN[usize::from(byte)],
+        out,
+        |byte, out| match byte {
+            b'"' | b'\\' => out.extend([b'\\', byte]),
+            _ => out.extend([b'\\', b'x', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]),
+        },
+    );
     out.extend_from_slice(cut);
 }
 
 /// For text lines, as a whole word: bare where it is plain, else between quotes; `-` where it is empty.
 pub(super) fn word(value: &[u8], out: &mut Vec<u8>) {
-    let plain = |byte: &u8| matches!(byte, b'!' | b'#'..=b'<' | b'>'..=b'[' | b']'..=b'~');
+    let plain = |byte: &u8| PLAIN_WORD[usize::from(*byte)];
     if value.is_empty() {
         out.push(b'-');
     } else if value.len() <= LONGEST && value.iter().all(plain) {
@@ -66,8 +76,7 @@ pub(super) fn json(value: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     let (value, cut) = bounded(value);
     if value.is_ascii() {
-        let special = |byte: u8| !matches!(byte, b' '..=b'~') || matches!(byte, b'"' | b'\\');
-        runs(value, special, out, |byte, out| json_special(char::from(byte), out));
+        runs(value, |byte| !PLAIN[usize::from(byte)], out, |byte, out| json_special(char::from(byte), out));
     } else {
         for chunk in value.utf8_chunks() {
             for character in chunk.valid().chars() {
@@ -84,6 +93,22 @@ pub(super) fn json(value: &[u8], out: &mut Vec<u8>) {
     }
     out.extend_from_slice(cut);
     out.push(b'"');
+}
+
+/// Printable ASCII but for these.
+const fn table(special: &[u8]) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut byte = b' ';
+    while byte <= b'~' {
+        table[byte as usize] = true;
+        byte += 1;
+    }
+    let mut index = 0;
+    while index < special.len() {
+        table[special[index] as usize] = false;
+        index += 1;
+    }
+    table
 }
 
 fn json_special(character: char, out: &mut Vec<u8>) {

@@ -3,10 +3,10 @@
 use std::task::Poll;
 
 use super::Exchange;
+use crate::base::decimal::number;
 use crate::proxy::fault::Fault;
 use crate::proxy::http::answer;
 use crate::proxy::http::body::{Downstream, Length};
-use crate::proxy::http::h1::write::number;
 use crate::proxy::message::{Request, Response};
 
 impl Exchange<'_> {

@@ -1,7 +1,8 @@
 //! Answers that the gateway gives itself.
 
+use crate::base::decimal::number;
 use crate::proxy::fault::Fault;
-use crate::proxy::http::h1::write::{number, reason};
+use crate::proxy::http::h1::write::reason;
 use crate::proxy::message::Response;
 
 /// Makes `response` the answer to a request that was refused or failed, and `body` its text. The text is fixed: details

@@ -86,7 +86,10 @@ impl Fields {
     /// Removes every field of that name, compared without case.
     pub fn remove(&mut self, name: &[u8]) {
         let Self { arena, list } = self;
-        list.retain(|field| !arena[field.raw_name.range()].eq_ignore_ascii_case(name));
+        match Name::of(name) {
+            Name::Other => list.retain(|field| !arena[field.raw_name.range()].eq_ignore_ascii_case(name)),
+            known => list.retain(|field| field.name != known),
+        }
     }
 
     /// Removes the fields that the comma-separated lists of every `list` field name, as far as `removable` lets them go.
@@ -103,15 +106,16 @@ impl Fields {
         }
     }
 
-    /// Replaces every field of a known name by one, called `raw_name`, that lists their values and then `last`.
-    pub fn extend_list(&mut self, name: Name, raw_name: &[u8], last: &[u8]) {
+    /// Replaces every field of a known name by one, called `raw_name`, that lists their values and then what `last`
+    /// appends to the bytes it is given.
+    pub fn extend_list(&mut self, name: Name, raw_name: &[u8], last: impl FnOnce(&mut Vec<u8>)) {
         let raw_name = self.store(raw_name);
         let start = self.arena.len();
         for field in self.list.iter().filter(|field| field.name == name) {
             self.arena.extend_from_within(field.value.range());
             self.arena.extend_from_slice(b", ");
         }
-        self.arena.extend_from_slice(last);
+        last(&mut self.arena);
         let value = Span::between(start, self.arena.len());
         self.list.retain(|field| field.name != name);
         self.push_stored(raw_name, value);
@@ -230,7 +234,7 @@ mod tests {
         let mut fields = sample();
         fields.add(b"X-Forwarded-For", b"1.1.1.1, 2.2.2.2");
         fields.add(b"x-forwarded-for", b"3.3.3.3");
-        fields.extend_list(Name::XForwardedFor, b"x-forwarded-for", b"4.4.4.4");
+        fields.extend_list(Name::XForwardedFor, b"x-forwarded-for", |list| list.extend_from_slice(b"4.4.4.4"));
         assert_eq!(fields.all(Name::XForwardedFor).collect::<Vec<_>>(), [b"1.1.1.1, 2.2.2.2, 3.3.3.3, 4.4.4.4"]);
     }
 

@@ -1,16 +1,16 @@
 //! The two forms of an access log line.
 
-use std::io::Write;
 use std::time::Duration;
 
 use super::super::escape;
 use super::super::stamp::Stamp;
 use super::Entry;
+use crate::base::decimal::{address, number};
 
 /// The combined log format, then `name=value` for the rest. What is absent is left out or `-`.
 pub(super) fn text(entry: &Entry<'_>, stamp: &mut Stamp, out: &mut Vec<u8>) {
-    // Writing to a Vec cannot fail.
-    let _ = write!(out, "{} - - [", entry.client);
+    address(out, entry.client);
+    out.extend_from_slice(b" - - [");
     stamp.common(entry.time, out);
     out.extend_from_slice(b"] \"");
     escape::text(entry.method, out);
@@ -24,9 +24,9 @@ pub(super) fn text(entry: &Entry<'_>, stamp: &mut Stamp, out: &mut Vec<u8>) {
     out.push(b' ');
     out.extend_from_slice(entry.protocol.as_bytes());
     out.extend_from_slice(b"\" ");
-    number(u64::from(entry.status), out);
+    number(out, u64::from(entry.status));
     out.push(b' ');
-    number(entry.response_bytes, out);
+    number(out, entry.response_bytes);
     for value in [entry.referer, entry.user_agent] {
         out.extend_from_slice(b" \"");
         escape::text(value.unwrap_or(b"-"), out);
@@ -58,7 +58,7 @@ fn text_fields(entry: &Entry<'_>, out: &mut Vec<u8>) {
     milliseconds(entry.duration, out);
     for (name, value) in [(" retries=", u64::from(entry.retries)), (" request_bytes=", entry.request_bytes)] {
         out.extend_from_slice(name.as_bytes());
-        number(value, out);
+        number(out, value);
     }
 }
 
@@ -66,7 +66,9 @@ fn text_fields(entry: &Entry<'_>, out: &mut Vec<u8>) {
 pub(super) fn json(entry: &Entry<'_>, stamp: &mut Stamp, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"ts\":\"");
     stamp.rfc3339(entry.time, out);
-    let _ = write!(out, "\",\"client\":\"{}\"", entry.client);
+    out.extend_from_slice(b"\",\"client\":\"");
+    address(out, entry.client);
+    out.push(b'"');
     let (path, query) = split(entry.target);
     let texts = [
         ("method", Some(entry.method)),
@@ -97,7 +99,7 @@ pub(super) fn json(entry: &Entry<'_>, stamp: &mut Stamp, out: &mut Vec<u8>) {
     ];
     for (name, value) in numbers {
         key(name, out);
-        number(value, out);
+        number(out, value);
     }
     key("duration_ms", out);
     milliseconds(entry.duration, out);
@@ -124,24 +126,9 @@ fn split(target: &[u8]) -> (&[u8], Option<&[u8]>) {
 /// Milliseconds with three decimals.
 fn milliseconds(duration: Duration, out: &mut Vec<u8>) {
     let microseconds = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-    number(microseconds / 1000, out);
+    number(out, microseconds / 1000);
     out.push(b'.');
     out.extend([100, 10, 1].map(|place| b'0' + (microseconds / place % 10) as u8));
-}
-
-/// Decimal digits, without the machinery of `write!`: there are half a dozen a line.
-fn number(mut number: u64, out: &mut Vec<u8>) {
-    let mut digits = [0; 20];
-    let mut start = digits.len();
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[start..]);
 }
 
 #[cfg(test)]

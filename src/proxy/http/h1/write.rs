@@ -1,5 +1,6 @@
 //! Messages to bytes: start lines, fields, chunks.
 
+use crate::base::decimal::number;
 use crate::proxy::message::{Fields, Name, Request, Response};
 
 /// Appends the request line and fields of a request, as a backend gets them, without the empty line that ends them.
@@ -90,21 +91,6 @@ fn starts_with(raw: &[u8], front: &[u8]) -> bool {
     let same =
         |(byte, expected): (&u8, &u8)| byte.eq_ignore_ascii_case(expected) || (*byte == b'_' && *expected == b'-');
     raw.len() >= front.len() && raw.iter().zip(front).all(same)
-}
-
-/// Appends a number in decimal.
-pub fn number(output: &mut Vec<u8>, number: u64) {
-    let mut digits = [0; 20];
-    let (mut at, mut rest) = (digits.len(), number);
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    output.extend_from_slice(&digits[at..]);
 }
 
 /// The reason phrase of a status; empty where there is no usual one.
