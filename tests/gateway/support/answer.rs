@@ -94,7 +94,8 @@ impl Reader {
         Ok(all)
     }
 
-    fn chunks(&mut self, stream: &mut dyn Read, answer: &mut Answer) -> io::Result<()> {
+    /// A chunked body and its trailers.
+    pub(crate) fn chunks(&mut self, stream: &mut dyn Read, answer: &mut Answer) -> io::Result<()> {
         loop {
             let size = self.line(stream)?;
             let size = usize::from_str_radix(size.split(';').next().unwrap_or_default(), 16)

@@ -171,6 +171,16 @@ impl Gateway {
         if listener == "http" { self.connect(listener) } else { self.connect_tls(listener, "localhost") }
     }
 
+    /// The memory it has resident, in bytes.
+    pub(crate) fn resident(&self) -> usize {
+        self.process.status_kib("VmRSS") << 10
+    }
+
+    /// The most memory it ever had resident, in bytes.
+    pub(crate) fn peak_resident(&self) -> usize {
+        self.process.status_kib("VmHWM") << 10
+    }
+
     /// A curl that trusts the gateway's certificates.
     pub(crate) fn curl(&self) -> Curl {
         Curl::new(&self.home.path("ca.crt"))

@@ -64,6 +64,14 @@ impl Process {
         format!("--- stdout\n{}\n--- stderr\n{}", self.stdout.text(), self.stderr.text())
     }
 
+    /// A value of `/proc/PID/status` that is given in KiB.
+    pub(crate) fn status_kib(&self, key: &str) -> usize {
+        let path = format!("/proc/{}/status", self.pid.as_raw_nonzero());
+        let status = std::fs::read_to_string(path).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+        line.and_then(|value| value.trim().strip_suffix(" kB")?.parse().ok()).unwrap_or_else(|| panic!("no {key}"))
+    }
+
     fn has_ended(&mut self) -> bool {
         self.status = self.status.take().or_else(|| self.ended.try_recv().ok());
         self.status.is_some()

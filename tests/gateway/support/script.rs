@@ -6,7 +6,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, mpsc};
 
 use super::PATIENCE;
-use super::answer::Reader;
+use super::answer::{Answer, Reader};
 
 /// A backend played by a function that is called for each connection.
 pub(crate) struct Script {
@@ -150,6 +150,12 @@ impl Conversation {
     /// Reads so many bytes as they come; fewer where the gateway closes.
     pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
         self.reader.exactly(&mut self.stream, count).unwrap_or_default()
+    }
+
+    /// Reads a chunked body and joins its chunks; nothing where the gateway closes within it.
+    pub(crate) fn chunks(&mut self) -> Vec<u8> {
+        let mut answer = Answer::default();
+        self.reader.chunks(&mut self.stream, &mut answer).map(|()| answer.body).unwrap_or_default()
     }
 
     /// Says that nothing more will come, in good order.
