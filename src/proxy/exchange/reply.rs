@@ -7,11 +7,15 @@ use crate::base::decimal::number;
 use crate::proxy::fault::Fault;
 use crate::proxy::http::answer;
 use crate::proxy::http::body::{Downstream, Length};
-use crate::proxy::message::{Request, Response};
+use crate::proxy::message::{Name, Request, Response};
 
 impl Exchange<'_> {
-    /// Starts the response, which is the connection's last one where a drain has begun.
-    pub(super) fn start<D: Downstream>(&self, client: &mut D, response: &Response, length: Length) {
+    /// Starts the response, which is the connection's last one where a drain has begun. One without a date gets one, as whoever
+    /// has a clock and passes it on must do (RFC 9110 §6.6.1).
+    pub(super) fn start<D: Downstream>(&self, client: &mut D, response: &mut Response, length: Length) {
+        if response.fields.first(Name::Date).is_none() {
+            response.fields.add(b"date", httpdate::fmt_http_date(self.time).as_bytes());
+        }
         if self.connection.port.draining.get() || self.connection.worker.is_draining() {
             client.close_after();
         }
