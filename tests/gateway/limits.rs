@@ -161,6 +161,26 @@ fn connections_are_limited_per_client_address() {
     drop(open);
 }
 
+#[test]
+fn a_flood_of_empty_lines_keeps_nobody_waiting() {
+    let backend = Backend::named("one");
+    let gateway = Gateway::serving(&format!("[server]\nworkers = 1\n{HTTP}{}", route_to(&[&backend])));
+    let mut flood = gateway.connect("http");
+    assert_eq!(flood.ask(GET).status, 200);
+    let over = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let stop = std::sync::Arc::clone(&over);
+    let flooding = std::thread::spawn(move || {
+        while !stop.load(std::sync::atomic::Ordering::SeqCst) {
+            flood.send("\r\n".repeat(64 << 10));
+        }
+    });
+    for _ in 0..20 {
+        assert_eq!(gateway.connect("http").ask(GET).text(), "one");
+    }
+    over.store(true, std::sync::atomic::Ordering::SeqCst);
+    flooding.join().unwrap();
+}
+
 /// Whether a new connection is served soon.
 fn comes_back(gateway: &Gateway) -> bool {
     let end = std::time::Instant::now() + crate::support::PATIENCE;

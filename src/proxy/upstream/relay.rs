@@ -9,6 +9,7 @@ use super::connection::Connection;
 use super::forward::{Call, Trip};
 use crate::proxy::fault::Fault;
 use crate::proxy::http::body::{Downstream, Gone, Progress};
+use crate::proxy::http::h1::channel::MOST_TURNS;
 use crate::proxy::http::h1::stream::BodyError;
 
 /// Moves the response's body to the client, whose response has been started, and gives the connection back to the pool when
@@ -78,7 +79,9 @@ impl Receiving {
     ) -> Poll<Result<(), Fault>> {
         // Between two polls the rest of an HTTP/2 connection may have written what is held.
         let mut moved = client.unwritten() < self.left;
+        let mut turns = 0;
         loop {
+            let full = client.wants() == 0;
             let gathered = self.gather(cx, client, connection);
             if let Some(fault) = self.fault
                 && client.retract()
@@ -95,7 +98,13 @@ impl Receiving {
                 Poll::Ready(Ok(())) if self.is_over() => return Poll::Ready(self.fault.map_or(Ok(()), Err)),
                 Poll::Ready(Ok(())) => {
                     clocks.write = clocks.after(None);
-                    if !gathered {
+                    // Where it was full, the backend was not asked, and would wake nobody.
+                    if !gathered && !(full && client.wants() > 0) {
+                        return Poll::Pending;
+                    }
+                    turns += 1;
+                    if turns == MOST_TURNS {
+                        cx.waker().wake_by_ref();
                         return Poll::Pending;
                     }
                 }

@@ -6,7 +6,7 @@ use super::clocks::Clocks;
 use super::forward::Call;
 use crate::proxy::fault::Fault;
 use crate::proxy::http::body::{Downstream, Progress};
-use crate::proxy::http::h1::channel::GATHER;
+use crate::proxy::http::h1::channel::{GATHER, MOST_TURNS};
 use crate::proxy::http::h1::stream::Stream;
 
 /// How far the request has come.
@@ -35,7 +35,9 @@ impl Sending {
         (client, backend): (&mut D, &mut Stream),
         clocks: &mut Clocks<'_>,
     ) -> Poll<Result<(), Fault>> {
+        let mut turns = 0;
         while !self.broken {
+            let full = backend.channel.unwritten() >= GATHER;
             let gathered = self.gather(cx, call, client, backend)?;
             if gathered || (clocks.body == clocks.after(None) && !self.ended) {
                 clocks.body = clocks.after(Some(call.body_idle));
@@ -44,12 +46,19 @@ impl Sending {
             match backend.channel.poll_flush(cx) {
                 Poll::Ready(Err(_)) => self.broken = true,
                 Poll::Ready(Ok(())) if self.ended => break,
-                Poll::Ready(Ok(())) if !gathered => {
+                // Where it was full, the client was not asked, and would wake nobody.
+                Poll::Ready(Ok(())) if !gathered && !full => {
                     // The client's turn: the backend cannot be late with an answer to what it has not got.
                     clocks.backend = clocks.after(None);
                     return Poll::Pending;
                 }
-                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Ok(())) => {
+                    turns += 1;
+                    if turns == MOST_TURNS {
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                }
                 Poll::Pending => {
                     if backend.channel.unwritten() < waiting || clocks.backend == clocks.after(None) {
                         clocks.backend = clocks.after(call.timeouts.response);

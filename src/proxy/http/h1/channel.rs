@@ -12,6 +12,9 @@ use crate::proxy::io::Io;
 /// The most that is read ahead in one turn before it is passed on.
 pub const GATHER: usize = 128 << 10;
 
+/// How often one task reads and passes on before the others have their turn: between two fast ends it would never wait.
+pub const MOST_TURNS: u32 = 8;
+
 /// A connection with its buffers. The buffers come from the worker's pool and go back while there is nothing in them.
 pub struct Channel {
     io: Io,
@@ -130,7 +133,7 @@ impl Channel {
     pub fn poll_linger(&mut self, cx: &mut Context<'_>, budget: &mut usize) -> Poll<io::Result<()>> {
         ready!(self.poll_flush(cx))?;
         ready!(self.poll_shutdown(cx))?;
-        loop {
+        for _ in 0..MOST_TURNS {
             let waiting = self.input().len();
             self.consume(waiting);
             let count = ready!(self.poll_fill(cx))?;
@@ -139,6 +142,8 @@ impl Channel {
             }
             *budget -= count;
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Makes the close that follows a reset.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{Facts, Server, has_token};
 use crate::base::alarm::Alarm;
 use crate::proxy::fault::{Fault, Malformed};
+use crate::proxy::http::h1::channel::MOST_TURNS;
 use crate::proxy::http::h1::framing::{self, Framing};
 use crate::proxy::http::h1::head::{self, HeadError, HeadLimits};
 use crate::proxy::http::target;
@@ -64,6 +65,7 @@ impl Server {
         let mut due = alarms.after(Some(if begun { rules.headers } else { rules.keep_alive }));
         let mut searched = 0;
         std::future::poll_fn(|cx| {
+            let mut turns = 0;
             loop {
                 self.skip_empty_lines(&mut searched);
                 let input = self.stream.channel.input();
@@ -84,8 +86,12 @@ impl Server {
                 }
                 match self.stream.channel.poll_fill(cx) {
                     Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Ok(None)),
-                    Poll::Ready(Ok(_)) => {}
-                    Poll::Pending => {
+                    Poll::Ready(Ok(_)) if turns < MOST_TURNS => turns += 1,
+                    read => {
+                        if read.is_ready() {
+                            // Empty lines without end: the others have their turn, and the deadline holds.
+                            cx.waker().wake_by_ref();
+                        }
                         ready!(rules.alarm.poll(cx, due));
                         let partial = !self.stream.channel.input().is_empty();
                         return Poll::Ready(if partial { Err(Fault::HeaderTimeout) } else { Ok(None) });
