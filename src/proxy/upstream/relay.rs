@@ -99,7 +99,8 @@ impl Receiving {
                 Poll::Ready(Ok(())) => {
                     clocks.write = clocks.after(None);
                     // Where it was full, the backend was not asked, and would wake nobody.
-                    if !gathered && !(full && client.wants() > 0) {
+                    let unasked = full && client.wants() > 0;
+                    if !gathered && !unasked {
                         return Poll::Pending;
                     }
                     turns += 1;
