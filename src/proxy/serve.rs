@@ -142,6 +142,8 @@ async fn http1(connection: &Connection, io: Io, alarm: &Alarm) {
             Next::Refused(fault) => Err(fault),
             Next::Closed => return server.leave().await,
         };
+        // A reload may have changed it while the client was silent.
+        let listener = connection.listener();
         let messages = exchange::Messages { request: &mut request, response: &mut response };
         exchange::exchange(connection, &listener, &mut server, messages, (alarm, arrived)).await;
         if arrived.is_err() || !server.settle(alarm).await {
