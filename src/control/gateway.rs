@@ -9,11 +9,10 @@ use crate::base::log::Log;
 use crate::base::metrics::{Registry, Reload};
 use crate::base::settings::Problem;
 use crate::control::admin::status;
-use crate::control::build::{Built, build};
+use crate::control::build::{Built, build, shown};
 use crate::control::config::{self, Config, Overrides, Sources};
 use crate::control::inventory::Inventory;
 use crate::control::ports::Ports;
-use crate::proxy::route::HostPattern;
 use crate::proxy::snapshot::Live;
 use crate::proxy::tls::CertificateSettings;
 use crate::proxy::worker::Shared;
@@ -218,7 +217,8 @@ impl Gateway {
 
     /// Serves the certificates that were read and tells the world.
     fn went_live(&mut self, previous: Option<&Built>) {
-        let hosts: Vec<&str> = self.live.config.routes.iter().flat_map(|route| &route.host).filter_map(exact).collect();
+        let hosts: Vec<String> =
+            self.live.config.routes.iter().flat_map(|route| &route.host).map(|host| shown(host)).collect();
         self.live.built.certificates.swap(&hosts);
         if let Some(previous) = previous {
             self.live.built.certificates.tell_problems(&previous.certificates);
@@ -263,12 +263,5 @@ impl Gateway {
     /// The logs.
     pub fn log(&self) -> &Log {
         &self.shared.log
-    }
-}
-
-fn exact(host: &crate::base::place::At<HostPattern>) -> Option<&str> {
-    match &host.value {
-        HostPattern::Exact(name) => Some(name),
-        HostPattern::Wildcard(_) => None,
     }
 }

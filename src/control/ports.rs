@@ -36,8 +36,9 @@ impl Ports {
                 if self.open.contains_key(&(Arc::clone(&name), address)) {
                     continue;
                 }
-                // Ours already under another listener's name: this one takes over before that one is closed.
-                let ours = self.open.values().any(|open| *open == address);
+                // Ours already under another listener's name or as one of all addresses: this one takes over before that
+                // one is closed.
+                let ours = self.open.values().any(|open| overlap(*open, address));
                 match sockets(address, workers, ours) {
                     Ok((actual, sockets)) => opened.push(((name, address), actual, sockets)),
                     Err(error) if is_missing_ipv6(&error) && has_ipv4_twin(listener, address) => {
@@ -97,6 +98,12 @@ fn sockets(address: SocketAddr, workers: usize, ours: bool) -> io::Result<(Socke
     let sockets = tcp::bind(address, workers, ours)?;
     let actual = sockets.first().ok_or(io::ErrorKind::InvalidInput)?.local_addr()?;
     Ok((actual, sockets))
+}
+
+/// Whether the kernel gives only one of them to a program that does not share its ports.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let all = one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port() && one.is_ipv4() == other.is_ipv4() && (all || one.ip() == other.ip())
 }
 
 /// Whether the kernel has no IPv6 at all.

@@ -6,7 +6,6 @@ use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use futures_util::FutureExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
@@ -31,6 +30,8 @@ impl Acceptors {
         let stop = Rc::new(Notify::new());
         self.0.insert((Arc::clone(listener), address), Rc::clone(&stop));
         let (worker, port) = (Rc::clone(worker), worker.port(listener));
+        // Known from now on, so that a connection that is accepted when it is gone again is served all the same.
+        port.current(&worker.current());
         worker
             .tasks
             .clone()
@@ -70,9 +71,24 @@ async fn accept_all(worker: Rc<Worker>, port: Rc<Port>, socket: TcpListener, sto
             }
         }
     }
-    // Closing resets what the kernel has accepted for this socket, so that is served first.
-    while let Some(Ok((stream, peer))) = socket.accept().now_or_never() {
-        place(&worker, &port, stream, peer);
+    serve_waiting(&worker, &port, socket);
+}
+
+/// Closing a socket resets what the kernel has accepted for it, so that is served first; here, since another worker may have
+/// forgotten the listener already. The kernel is asked itself: the runtime knows of connections only since its last turn.
+fn serve_waiting(worker: &Rc<Worker>, port: &Rc<Port>, socket: TcpListener) {
+    let Ok(socket) = socket.into_std() else { return };
+    loop {
+        match socket.accept() {
+            Ok((stream, peer)) => {
+                let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+                if let Ok(stream) = stream {
+                    start(worker, port, stream, peer, true);
+                }
+            }
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(_) => return,
+        }
     }
 }
 
@@ -93,7 +109,7 @@ fn place(worker: &Rc<Worker>, port: &Rc<Port>, stream: TcpStream, peer: SocketAd
     let Ok(socket) = stream.into_std() else { return };
     other.load.add();
     let listener = Arc::clone(&port.listener);
-    if let Err(refused) = other.mailbox.send(Command::Adopt { listener, socket, peer }) {
+    if let Err(refused) = other.mailbox.send(Command::Adopt { listener, then: port.last(), socket, peer }) {
         other.load.subtract();
         if let Command::Adopt { socket, .. } = refused.0
             && let Ok(stream) = TcpStream::from_std(socket)
@@ -104,9 +120,9 @@ fn place(worker: &Rc<Worker>, port: &Rc<Port>, stream: TcpStream, peer: SocketAd
 }
 
 /// Serves a connection that another worker accepted; it is in this one's load already.
-pub fn adopt(worker: &Rc<Worker>, listener: &Arc<str>, socket: StdStream, peer: SocketAddr) {
+pub fn adopt(worker: &Rc<Worker>, port: &Rc<Port>, socket: StdStream, peer: SocketAddr) {
     match TcpStream::from_std(socket) {
-        Ok(stream) => start(worker, &worker.port(listener), stream, peer, false),
+        Ok(stream) => start(worker, port, stream, peer, false),
         Err(_) => worker.load().subtract(),
     }
 }

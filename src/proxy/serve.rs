@@ -3,7 +3,6 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::Poll;
 
 use tokio::net::TcpStream;
@@ -74,7 +73,7 @@ pub async fn connection(worker: &Rc<Worker>, port: &Rc<Port>, socket: TcpStream,
 
 async fn serve(worker: &Rc<Worker>, port: &Rc<Port>, socket: TcpStream, peer: IpAddr) -> Result<(), Hangup> {
     let snapshot = worker.current();
-    let listener = Arc::clone(snapshot.listener(&port.listener).ok_or(Hangup::NoListener)?);
+    let listener = port.current(&snapshot).ok_or(Hangup::NoListener)?;
     drop(snapshot);
     let admitted = listener.gauge.admit(peer, listener.max_connections, listener.max_connections_per_ip);
     let _permit = admitted.map_err(|full| match full {
@@ -143,6 +142,8 @@ async fn http1(connection: &Connection, io: Io, alarm: &Alarm) {
             Next::Refused(fault) => Err(fault),
             Next::Closed => return server.leave().await,
         };
+        // A reload may have changed it while the client was silent.
+        let listener = connection.listener();
         let messages = exchange::Messages { request: &mut request, response: &mut response };
         exchange::exchange(connection, &listener, &mut server, messages, (alarm, arrived)).await;
         if arrived.is_err() || !server.settle(alarm).await {

@@ -40,8 +40,6 @@ impl Snapshot {
 
 /// One `[[listener]]`.
 pub struct Listener {
-    /// Its place among the listeners of its snapshot.
-    pub index: u16,
     /// Its name.
     pub name: String,
     /// Its name as a metrics label.

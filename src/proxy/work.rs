@@ -45,7 +45,11 @@ async fn work(worker: Rc<Worker>, mut mailbox: UnboundedReceiver<Command>) {
                         worker.close_port(&listener);
                     }
                 }
-                Some(Command::Adopt { listener, socket, peer }) => accept::adopt(&worker, &listener, socket, peer),
+                Some(Command::Adopt { listener, then, socket, peer }) => {
+                    let port = worker.port(&listener);
+                    port.remember(then);
+                    accept::adopt(&worker, &port, socket, peer);
+                }
                 Some(Command::Drain(limit)) => break limit,
                 None => break Duration::ZERO,
             }

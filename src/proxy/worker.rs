@@ -17,7 +17,7 @@ use crate::base::metrics::{self, Registry};
 use crate::base::task::Tasks;
 use crate::proxy::http::forwarded::RequestIds;
 use crate::proxy::message::Spare;
-use crate::proxy::snapshot::{Live, Snapshot};
+use crate::proxy::snapshot::{Listener, Live, Snapshot};
 use crate::proxy::upstream::Client;
 
 /// What all workers and the control plane share.
@@ -104,6 +104,8 @@ pub enum Command {
     Adopt {
         /// The listener's name.
         listener: Arc<str>,
+        /// The listener as it was when it accepted: it may be gone when this arrives.
+        then: Option<Arc<Listener>>,
         /// The connection.
         socket: StdStream,
         /// Its other end.
@@ -156,6 +158,30 @@ pub struct Port {
     pub listener: Arc<str>,
     /// Whether its connections are to end at their next chance.
     pub draining: Cell<bool>,
+    /// What it was when it was last looked up: what the kernel accepted before it was removed is served like that.
+    last: RefCell<Option<Arc<Listener>>>,
+}
+
+impl Port {
+    /// The listener as `snapshot` has it, or as it was last, where it is gone.
+    pub fn current(&self, snapshot: &Snapshot) -> Option<Arc<Listener>> {
+        let mut last = self.last.borrow_mut();
+        if let Some(current) = snapshot.listener(&self.listener) {
+            *last = Some(Arc::clone(current));
+        }
+        last.clone()
+    }
+
+    /// The listener as it was when it was last looked up.
+    pub fn last(&self) -> Option<Arc<Listener>> {
+        self.last.borrow().clone()
+    }
+
+    /// Says what the listener was, where this worker does not know.
+    pub fn remember(&self, then: Option<Arc<Listener>>) {
+        let mut last = self.last.borrow_mut();
+        *last = last.take().or(then);
+    }
 }
 
 impl Worker {
@@ -200,10 +226,19 @@ impl Worker {
         (place.load.current() + 1 < self.load().current()).then_some(place)
     }
 
-    /// The listener of that name as this worker serves it.
+    /// The listener of that name as this worker serves it. One that is gone drains, and is forgotten with its last connection.
     pub fn port(&self, listener: &Arc<str>) -> Rc<Port> {
-        let fresh = || Rc::new(Port { listener: Arc::clone(listener), draining: Cell::new(self.is_draining()) });
-        Rc::clone(self.ports.borrow_mut().entry(Arc::clone(listener)).or_insert_with(fresh))
+        let mut ports = self.ports.borrow_mut();
+        if let Some(port) = ports.get(listener) {
+            return Rc::clone(port);
+        }
+        let gone = self.current().listener(listener).is_none();
+        let draining = Cell::new(gone || self.is_draining());
+        let port = Rc::new(Port { listener: Arc::clone(listener), draining, last: RefCell::default() });
+        if !gone {
+            ports.insert(Arc::clone(listener), Rc::clone(&port));
+        }
+        port
     }
 
     /// Ends the connections of a listener at their next chance.

@@ -3,6 +3,7 @@
 
 mod aborts;
 mod backends;
+mod churn;
 mod deadlines;
 mod demo;
 mod first_light;
@@ -12,11 +13,15 @@ mod http2;
 mod http2_ends;
 mod large;
 mod limits;
+mod listeners;
 mod observing;
+mod outage;
 mod readme;
 mod refusals;
 mod reload;
+mod reload_refused;
 mod reuse;
+mod sharing;
 mod smuggling;
 mod startup;
 mod support;

@@ -160,3 +160,16 @@ fn events_say_where_it_listens() {
     assert!(listening["ts"].is_string(), "{listening}");
     assert!(event(&process, |event| event["msg"] == SERVING).is_some_and(|event| event["generation"] == 1));
 }
+
+#[test]
+fn a_state_folder_that_cannot_be_made_exits_1_and_says_which() {
+    // Below a file no user can make a folder, whatever its rights.
+    let home =
+        Home::new(&format!("[server]\nstate_dir = \"/dev/null/state\"\n{HTTP}{}", route_to(&[&"http://127.0.0.1:9"])));
+
+    let mut process = home.start("run");
+
+    assert_eq!(process.wait().code(), Some(1), "{}", process.output());
+    let told = process.stderr.text();
+    assert!(told.contains("/dev/null/state") && told.contains("server.state_dir"), "{told}");
+}

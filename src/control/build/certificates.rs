@@ -70,13 +70,13 @@ impl Certificates {
 
     /// Serves what was read. `hosts` are the names that routes need: a pair that loses one that no other certificate covers
     /// is refused, and so is one that is older. What was served serves on.
-    pub fn swap(&mut self, hosts: &[&str]) {
+    pub fn swap(&mut self, hosts: &[String]) {
         let pairs: Vec<Arc<Pair>> = self.list.iter().map(Certificate::pair).collect();
         for (index, certificate) in self.list.iter_mut().enumerate() {
             let Some(pair) = certificate.pending.take() else { continue };
             let covered_elsewhere =
                 |host: &str| pairs.iter().enumerate().any(|(other, pair)| other != index && pair.names.covers(host));
-            let required = hosts.iter().copied().filter(|host| !covered_elsewhere(host));
+            let required = hosts.iter().map(String::as_str).filter(|host| !covered_elsewhere(host));
             let name = certificate.slot.name();
             match certificate.slot.replace(Arc::clone(&pair), required) {
                 Ok(Swap::Replaced) => {

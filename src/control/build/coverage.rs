@@ -28,15 +28,15 @@ pub(super) fn problems(config: &Config, certificates: &Certificates) -> Vec<Prob
     problems
 }
 
+/// Whether it will be so once everything pending is served: a new pair that loses a name which a route needs is refused
+/// then, and the present one, which covers it, serves on.
 fn covers(certificate: &super::Certificate, host: &HostPattern) -> bool {
-    let names = certificate.pair();
-    match host {
-        HostPattern::Exact(name) => names.names.covers(name),
-        HostPattern::Wildcard(parent) => names.names.wildcards().any(|wildcard| wildcard == parent),
-    }
+    let name = shown(host);
+    certificate.pair().names.covers(&name) || certificate.slot.current().names.covers(&name)
 }
 
-fn shown(host: &HostPattern) -> String {
+/// As it is written: `example.com`, `*.example.com`.
+pub fn shown(host: &HostPattern) -> String {
     match host {
         HostPattern::Exact(name) => name.clone(),
         HostPattern::Wildcard(parent) => format!("*.{parent}"),

@@ -21,7 +21,7 @@ pub(super) fn compile(
     problems: &mut Vec<Problem>,
 ) -> Vec<Arc<Listener>> {
     let mut listeners = Vec::with_capacity(config.listeners.len());
-    for (index, settings) in config.listeners.iter().enumerate() {
+    for settings in &config.listeners {
         let before = previous.and_then(|built| built.snapshot.listener(&settings.name)).map(Arc::as_ref);
         let tls = match frontend(settings, config, certificates, before) {
             Ok(tls) => tls,
@@ -30,7 +30,7 @@ pub(super) fn compile(
                 None
             }
         };
-        listeners.push(Arc::new(Listener { tls, ..plain(index, settings, registry, before) }));
+        listeners.push(Arc::new(Listener { tls, ..plain(settings, registry, before) }));
     }
     listeners
 }
@@ -56,9 +56,8 @@ fn frontend(
     })
 }
 
-fn plain(index: usize, settings: &Settings, registry: &Registry, before: Option<&Listener>) -> Listener {
+fn plain(settings: &Settings, registry: &Registry, before: Option<&Listener>) -> Listener {
     Listener {
-        index: u16::try_from(index).unwrap_or(u16::MAX),
         name: settings.name.value.clone(),
         label: registry.label(&settings.name),
         bind: settings.bind.iter().map(|bind| bind.value).collect(),

@@ -18,6 +18,7 @@ use crate::proxy::policy::Hsts;
 use crate::proxy::snapshot::Snapshot;
 
 pub use certificates::{Certificate, Certificates};
+pub use coverage::shown;
 
 /// What a config was compiled to.
 pub struct Built {

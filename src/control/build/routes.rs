@@ -12,13 +12,8 @@ use crate::proxy::snapshot::{Action, Route};
 
 /// Compiles every route. The config has resolved every name already.
 pub(super) fn compile(config: &Config, registry: &Registry, pools: &[Arc<Pool>]) -> Table<Arc<Route>> {
-    let listener = |name: &str| {
-        let index = config.listeners.iter().position(|listener| *listener.name == name)?;
-        u16::try_from(index).ok()
-    };
     let pools: HashMap<&str, &Arc<Pool>> = pools.iter().map(|pool| (pool.name.as_str(), pool)).collect();
     Table::build(config.routes.iter().filter_map(|settings| {
-        let listeners = settings.listener.iter().filter_map(|name| listener(name)).collect();
         let route = Route {
             name: settings.name.value.clone(),
             label: registry.label(&settings.name),
@@ -28,7 +23,7 @@ pub(super) fn compile(config: &Config, registry: &Registry, pools: &[Arc<Pool>])
             body_limit: settings.body_limit.limit(),
             timeouts: settings.timeouts,
         };
-        Some(Entry::of(settings, listeners, Arc::new(route)))
+        Some(Entry::of(settings, Arc::new(route)))
     }))
 }
 

@@ -103,7 +103,7 @@ impl Exchange<'_> {
             policy::to_https(request, host.name(), port, response);
             return self.reply(client, request, response, &[]).await;
         }
-        let facts = Facts { listener: self.listener.index, host: host.name(), path: path.as_str(), request };
+        let facts = Facts { listener: &self.listener.name, host: host.name(), path: path.as_str(), request };
         let route = Arc::clone(snapshot.routes.find(&facts).ok_or(Fault::NoRoute)?);
         self.route = Some(Arc::clone(&route));
         if path.has_encoded_slash() && route.encoded_slash == EncodedSlash::Refuse {

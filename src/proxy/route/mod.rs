@@ -35,8 +35,8 @@ use query::Queries;
 /// What routes look at.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
-    /// The index of the listener that the request came in on.
-    pub listener: u16,
+    /// The name of the listener that the request came in on: a place in a list would mean another one after a reload.
+    pub listener: &'a str,
     /// The checked host, without port; empty where there is none.
     pub host: &'a str,
     /// The deciding path.
@@ -48,8 +48,8 @@ pub struct Facts<'a> {
 /// One route as the table takes it.
 #[derive(Clone, Debug)]
 pub struct Entry<T> {
-    /// Indices of the listeners it serves on; empty means all.
-    pub listeners: Vec<u16>,
+    /// Names of the listeners it serves on; empty means all.
+    pub listeners: Vec<String>,
     /// The hosts it serves; empty means any.
     pub hosts: Vec<HostPattern>,
     /// The paths it serves; absent means any.
@@ -65,10 +65,10 @@ pub struct Entry<T> {
 }
 
 impl<T> Entry<T> {
-    /// The entry of a `[[route]]`. `listeners` are the indices of the listeners that it names.
-    pub fn of(settings: &Settings, listeners: Vec<u16>, target: T) -> Self {
+    /// The entry of a `[[route]]`.
+    pub fn of(settings: &Settings, target: T) -> Self {
         Self {
-            listeners,
+            listeners: values(&settings.listener),
             hosts: values(&settings.host),
             path: settings.path.as_ref().map(|path| path.value.clone()),
             methods: values(&settings.method),
@@ -93,7 +93,7 @@ pub struct Table<T> {
 /// What is left of a route once its host and path are found: the conditions that are tried one after the other.
 #[derive(Debug)]
 struct Rule<T> {
-    listeners: Box<[u16]>,
+    listeners: Box<[String]>,
     methods: Methods,
     headers: Headers,
     queries: Queries,
@@ -102,7 +102,7 @@ struct Rule<T> {
 
 impl<T> Rule<T> {
     fn matches(&self, facts: &Facts<'_>) -> bool {
-        (self.listeners.is_empty() || self.listeners.contains(&facts.listener))
+        (self.listeners.is_empty() || self.listeners.iter().any(|name| name == facts.listener))
             && self.methods.match_method(facts.request.method())
             && self.headers.match_fields(&facts.request.fields)
             && self.queries.match_query(facts.request.query())

@@ -3,7 +3,7 @@
 use super::*;
 use crate::proxy::message::Request;
 
-/// A route in one line: `HOST PATH [METHOD] [h:NAME=VALUE] [q:NAME=VALUE] [l:INDEX]`, `-` for none.
+/// A route in one line: `HOST PATH [METHOD] [h:NAME=VALUE] [q:NAME=VALUE] [l:LISTENER]`, `-` for none.
 fn entry(text: &str, target: usize) -> Entry<usize> {
     let mut words = text.split(' ');
     let host = words.next().unwrap();
@@ -31,7 +31,7 @@ fn entry(text: &str, target: usize) -> Entry<usize> {
                 let (name, value) = named(rest);
                 entry.queries.push(QuerySettings { name, value });
             }
-            Some(("l", index)) => entry.listeners.push(index.parse().unwrap()),
+            Some(("l", name)) => entry.listeners.push(name.to_owned()),
             _ => entry.methods.extend(word.split(',').map(str::to_owned)),
         }
     }
@@ -70,9 +70,9 @@ fn value_pattern(text: &str) -> ValuePattern {
     }
 }
 
-/// A request in one line: `METHOD HOST TARGET [h:NAME=VALUE] [l:INDEX]`.
+/// A request in one line: `METHOD HOST TARGET [h:NAME=VALUE] [l:LISTENER]`.
 struct Asked {
-    listener: u16,
+    listener: String,
     host: String,
     path: String,
     request: Request,
@@ -87,21 +87,21 @@ impl Asked {
         let host = words.next().unwrap().trim_matches('-').to_owned();
         request.rewrite_target(words.next().unwrap().as_bytes());
         let path = String::from_utf8(request.path().to_vec()).unwrap();
-        let mut listener = 0;
+        let mut listener = "0".to_owned();
         for word in words {
             match word.split_once(':').unwrap() {
                 ("h", field) => {
                     let (name, value) = field.split_once('=').unwrap();
                     request.fields.add(name.as_bytes(), value.as_bytes());
                 }
-                (_, index) => listener = index.parse().unwrap(),
+                (_, name) => name.clone_into(&mut listener),
             }
         }
         Self { listener, host, path, request }
     }
 
     fn facts(&self) -> Facts<'_> {
-        Facts { listener: self.listener, host: &self.host, path: &self.path, request: &self.request }
+        Facts { listener: &self.listener, host: &self.host, path: &self.path, request: &self.request }
     }
 }
 
@@ -248,7 +248,7 @@ fn rank(entry: &Entry<usize>, facts: &Facts<'_>) -> Option<Rank> {
     let path = path_rank(entry.path.as_ref(), facts.path)?;
     let method = facts.request.method();
     let served = entry.methods.is_empty() || entry.methods.iter().any(|served| served.as_bytes() == method);
-    let listens = entry.listeners.is_empty() || entry.listeners.contains(&facts.listener);
+    let listens = entry.listeners.is_empty() || entry.listeners.iter().any(|name| name == facts.listener);
     let headers = Headers::new(entry.headers.clone()).match_fields(&facts.request.fields);
     let queries = Queries::new(entry.queries.clone()).match_query(facts.request.query());
     (served && listens && headers && queries).then_some((

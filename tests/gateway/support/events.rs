@@ -14,3 +14,5 @@ pub(crate) const CERTIFICATE_REPLACED: &str = "certificate replaced";
 pub(crate) const CERTIFICATE_REFUSED: &str = "certificate refused";
 /// A signal came: no new connections, what is in flight is finished.
 pub(crate) const DRAINING: &str = "draining";
+/// An address is no longer accepted on, since no config has it: `listener`, `address`.
+pub(crate) const NO_LONGER_LISTENING: &str = "no longer listening";

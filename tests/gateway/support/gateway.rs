@@ -10,6 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::PATIENCE;
+use super::answer::Answer;
 use super::authority::Authority;
 use super::client::Client;
 use super::curl::Curl;
@@ -151,9 +152,7 @@ impl Gateway {
 
     /// The generation that serves now.
     pub(crate) fn generations(&self) -> u64 {
-        let all = self.process.stderr.all();
-        let events = all.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        events.filter(|event| event["msg"] == SERVING).filter_map(|event| event["generation"].as_u64()).max().unwrap()
+        self.events(SERVING).iter().filter_map(|event| event["generation"].as_u64()).max().unwrap()
     }
 
     /// A plain TCP connection to a listener.
@@ -196,6 +195,34 @@ impl Gateway {
     pub(crate) fn access(&self, like: impl Fn(&Value) -> bool) -> Value {
         let found = self.process.stdout.wait_for(|line| serde_json::from_str(line).ok().filter(&like));
         found.unwrap_or_else(|| panic!("no such access log line\n{}", self.process.output()))
+    }
+
+    /// The process's number.
+    pub(crate) fn pid(&self) -> i32 {
+        self.process.pid()
+    }
+
+    /// Events of that message so far.
+    pub(crate) fn events(&self, message: &str) -> Vec<Value> {
+        let all = self.process.stderr.all();
+        let events = all.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        events.filter(|event| event["msg"] == message).collect()
+    }
+
+    /// The answer of the admin listener, to somebody who has the token.
+    pub(crate) fn ask_admin(&self, path: &str) -> Answer {
+        let token = self.token();
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
+        );
+        Client::tcp(self.admin()).ask(request)
+    }
+
+    /// The value of the metric that begins like this, with its labels; 0 where it is not there.
+    pub(crate) fn metric(&self, start: &str) -> u64 {
+        let text = self.ask_admin("/metrics").text();
+        let line = text.lines().find_map(|line| line.strip_prefix(start));
+        line.map_or(0, |value| value.trim().parse().unwrap())
     }
 
     /// Sends a signal.

@@ -13,9 +13,12 @@ pub(crate) mod frames;
 pub(crate) mod gateway;
 pub(crate) mod http2;
 pub(crate) mod lines;
+pub(crate) mod load;
+pub(crate) mod mount;
 pub(crate) mod process;
 pub(crate) mod script;
 pub(crate) mod servers;
+pub(crate) mod stoppable;
 
 use std::time::Duration;
 

@@ -43,6 +43,11 @@ impl Process {
         Self { name, pid, ended, status: None, stdout, stderr }
     }
 
+    /// Its number.
+    pub(crate) fn pid(&self) -> i32 {
+        self.pid.as_raw_nonzero().get()
+    }
+
     /// Sends a signal; to one that has ended, none.
     pub(crate) fn signal(&mut self, signal: Signal) {
         if !self.has_ended() {

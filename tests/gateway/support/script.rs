@@ -98,7 +98,8 @@ pub(crate) struct Conversation {
 }
 
 impl Conversation {
-    fn new(number: usize, stream: TcpStream, received: mpsc::Sender<Received>) -> Self {
+    /// On an accepted connection; what is received goes to `received` too.
+    pub(crate) fn new(number: usize, stream: TcpStream, received: mpsc::Sender<Received>) -> Self {
         stream.set_nodelay(true).unwrap();
         Self { number, stream, reader: Reader::default(), received }
     }
