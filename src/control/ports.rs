@@ -136,3 +136,32 @@ fn told(address: SocketAddr, error: &io::Error) -> (String, String) {
         _ => (format!("cannot listen on {address}: {error}"), "choose another address".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_says_what_to_do() {
+        let address = SocketAddr::from(([0, 0, 0, 0], 443));
+        let (message, advice) = told(address, &io::ErrorKind::PermissionDenied.into());
+        assert!(message.contains("no permission to listen on 0.0.0.0:443"), "{message}");
+        assert!(advice.contains("cap_net_bind_service") && advice.contains("setcap"), "{advice}");
+        let (message, advice) = told(address, &io::ErrorKind::AddrInUse.into());
+        assert!(message.contains("0.0.0.0:443 is taken") && advice.contains("sport = :443"), "{message} {advice}");
+    }
+
+    #[test]
+    fn all_addresses_overlap_with_each_of_their_family() {
+        let overlap = |one: &str, other: &str| overlap(one.parse().unwrap(), other.parse().unwrap());
+        for (one, other) in [("127.0.0.1:80", "127.0.0.1:80"), ("127.0.0.1:80", "0.0.0.0:80"), ("[::]:80", "[::1]:80")]
+        {
+            assert!(overlap(one, other) && overlap(other, one), "{one} {other}");
+        }
+        for (one, other) in
+            [("127.0.0.1:80", "127.0.0.2:80"), ("127.0.0.1:80", "0.0.0.0:81"), ("[::]:80", "0.0.0.0:80")]
+        {
+            assert!(!overlap(one, other), "{one} {other}");
+        }
+    }
+}
