@@ -115,7 +115,8 @@ pub fn accept(
 
 /// Problems, rendered against what they were found in.
 fn refused(problems: &[Problem], sources: &Sources, watched: Watched) -> Box<Refused> {
-    let marked = problems.iter().map(|problem| config::marked(problem, sources, false)).collect::<Vec<_>>().join("\n");
+    let marked = problems.iter().map(|problem| config::marked(problem, sources, false) + "\n");
+    let marked = marked.collect::<Vec<_>>().join("\n");
     Box::new(Refused {
         marked,
         lines: problems.iter().map(|problem| config::line(problem, sources)).collect(),
