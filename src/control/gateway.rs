@@ -10,7 +10,7 @@ use crate::base::metrics::{Registry, Reload};
 use crate::base::settings::Problem;
 use crate::control::admin::status;
 use crate::control::build::{Built, build, shown};
-use crate::control::config::{self, Config, Overrides, Sources};
+use crate::control::config::{self, Config, Overrides, Sources, Workers};
 use crate::control::inventory::Inventory;
 use crate::control::ports::Ports;
 use crate::proxy::snapshot::Live;
@@ -125,6 +125,11 @@ fn refused(problems: &[Problem], sources: &Sources, watched: Watched) -> Box<Ref
     })
 }
 
+/// What is taken up at the start only.
+fn needs_restart(config: &Config) -> (Workers, &Path, &config::Admin) {
+    (config.server.workers, &config.server.state_dir, &config.admin)
+}
+
 fn part(problem: &Problem, sources: &Sources) -> status::Problem {
     let (line, column) = problem.place.map_or((0, 0), |place| sources.position(place));
     status::Problem {
@@ -194,10 +199,8 @@ impl Gateway {
         for warning in &warnings {
             tracing::warn!(problem = %config::line(warning, &accepted.sources), "config accepted with a warning");
         }
-        if accepted.config.server.workers != self.live.config.server.workers
-            || accepted.config.admin != self.live.config.admin
-        {
-            tracing::warn!("changes of server.workers and [admin] take effect at the next start");
+        if needs_restart(&accepted.config) != needs_restart(&self.live.config) {
+            tracing::warn!("changes of server.workers, server.state_dir and [admin] take effect at the next start");
         }
         let previous = std::mem::replace(&mut self.live, accepted);
         self.shared.live.swap(Arc::clone(&self.live.built.snapshot));

@@ -109,7 +109,7 @@ fn serve(
         gateway.inventory().set_ready(true);
         serving();
         let (told, stop) = oneshot::channel();
-        let living = live(&mut gateway, signals, ended, (server.drain.0, told));
+        let living = live(&mut gateway, signals, ended, told);
         match admin {
             // Serves on while the workers drain, so that probes see that this gateway is not ready.
             Some(admin) => tokio::join!(living, admin.serve(async { drop(stop.await) })).0,
@@ -143,9 +143,10 @@ async fn live(
     gateway: &mut Gateway,
     signals: Signals,
     mut ended: Ended,
-    (drain, _told): (Duration, oneshot::Sender<()>),
+    _told: oneshot::Sender<()>,
 ) -> Result<(), String> {
     let stopped = supervise(gateway, signals).await;
+    let drain = gateway.config().server.drain.0;
     gateway.shared.draining.store(true, Ordering::Relaxed);
     gateway.inventory().set_ready(false);
     tracing::info!(drain_seconds = drain.as_secs(), "draining");

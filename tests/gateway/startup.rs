@@ -126,7 +126,10 @@ fn the_drain_deadline_cuts_what_does_not_end() {
         conversation.request();
         conversation.hold();
     });
-    let mut gateway = Gateway::serving(&format!("[server]\ndrain = \"100ms\"\n{HTTP}{}", route_to(&[&backend])));
+    let config = format!("{HTTP}{}", route_to(&[&backend]));
+    let mut gateway = Gateway::serving(&format!("[server]\ndrain = \"1h\"\n{config}"));
+    // What counts is the config at the time of the drain.
+    gateway.save(&format!("[server]\ndrain = \"100ms\"\n{config}"));
     let mut client = gateway.connect("http");
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     backend.received();

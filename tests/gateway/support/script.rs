@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, mpsc};
 
+use socket2::{Domain, Socket, Type};
+
 use super::PATIENCE;
 use super::answer::{Answer, Reader};
 
@@ -54,10 +56,14 @@ impl Script {
         })
     }
 
-    /// An address that refuses connections: nobody listens there.
+    /// An address that refuses connections: nobody listens there, and nobody else can for as long as the test runs.
     pub(crate) fn dead() -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        format!("http://{}", listener.local_addr().unwrap())
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        // Bound and not listening: closed with the test's process.
+        std::mem::forget(socket);
+        format!("http://{address}")
     }
 
     /// The next request that any connection got.
