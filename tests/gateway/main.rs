@@ -11,6 +11,7 @@ mod floods;
 mod forwarding;
 mod http2;
 mod http2_ends;
+mod keys;
 mod large;
 mod limits;
 mod listeners;
