@@ -14,6 +14,7 @@ pub mod route;
 pub mod serve;
 pub mod serve_h2;
 pub mod snapshot;
+pub mod socket;
 pub mod tls;
 pub mod upstream;
 pub mod work;

@@ -18,6 +18,7 @@ use crate::proxy::listen::limit::Full;
 use crate::proxy::message::{Request, Response};
 use crate::proxy::serve_h2;
 use crate::proxy::snapshot::Listener;
+use crate::proxy::socket::Socket;
 use crate::proxy::tls::{self, HandshakeError};
 use crate::proxy::worker::{Port, Worker};
 
@@ -103,10 +104,10 @@ async fn identify(
     alarm: &Alarm,
 ) -> Result<(Io, Option<tls::Facts>), Hangup> {
     socket.set_nodelay(true)?;
-    let Some(frontend) = &listener.tls else { return Ok((Io::Plain(socket), None)) };
+    let Some(frontend) = &listener.tls else { return Ok((Io::Plain(Socket::Tcp(socket)), None)) };
     let local = socket.local_addr()?.ip();
     let due = worker.alarms.after(Some(listener.timeouts.handshake.0));
-    let mut accepting = std::pin::pin!(tls::accept(socket, frontend, local));
+    let mut accepting = std::pin::pin!(tls::accept(Socket::Tcp(socket), frontend, local));
     let accepted = std::future::poll_fn(|cx| match accepting.as_mut().poll(cx) {
         Poll::Ready(done) => Poll::Ready(done.map_err(Hangup::from)),
         Poll::Pending => alarm.poll(cx, due).map(|()| Err(Hangup::Slow)),
@@ -118,7 +119,7 @@ async fn identify(
         group: facts.group,
         resumed: facts.resumed,
     });
-    Ok((Io::Tls(Box::new(stream)), Some(facts)))
+    Ok((Io::Tls(Box::new(stream.into())), Some(facts)))
 }
 
 /// Serves HTTP/1.1 requests one after the other.

@@ -6,9 +6,10 @@ use crate::imports::named_paths;
 use crate::{none, sources};
 
 /// Module → floor. A module imports from below; on its own floor only what `SIBLINGS` lists.
-const FLOORS: [(&str, u8); 35] = [
+const FLOORS: [(&str, u8); 36] = [
     ("base", 0),
-    ("proxy::io", 1),
+    ("proxy::socket", 1),
+    ("proxy::io", 2),
     ("proxy::message", 1),
     ("proxy::fault", 2),
     ("proxy::listen", 4),

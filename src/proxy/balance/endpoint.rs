@@ -1,20 +1,10 @@
 //! One backend of one pool, as all workers share it. It outlives a reload that leaves its URL in its pool.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::BackendUrl;
 use crate::base::metrics::Label;
-
-/// Where an endpoint is reached.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// An address.
-    Address(SocketAddr),
-    /// A name that is resolved at each new connection, and a port.
-    Name(String, u16),
-}
 
 /// One backend of one pool.
 #[derive(Debug)]
@@ -25,8 +15,6 @@ pub struct Endpoint {
     pub url: BackendUrl,
     /// The URL as a metrics label.
     pub label: Label,
-    /// Where it is reached.
-    pub target: Target,
     active: AtomicU32,
 }
 
@@ -35,11 +23,7 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 impl Endpoint {
     /// A new endpoint that serves nothing yet.
     pub fn new(url: BackendUrl, label: Label) -> Self {
-        let target = match url.host.parse::<IpAddr>() {
-            Ok(address) => Target::Address(SocketAddr::new(address, url.port)),
-            Err(_) => Target::Name(url.host.clone(), url.port),
-        };
-        Self { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), url, label, target, active: AtomicU32::new(0) }
+        Self { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), url, label, active: AtomicU32::new(0) }
     }
 
     /// Requests in flight, over all workers.

@@ -6,6 +6,7 @@ mod round_robin;
 mod settings;
 mod url;
 
-pub use endpoint::{Active, Endpoint, Target};
+pub use endpoint::{Active, Endpoint};
 pub use pool::Pool;
-pub use settings::{Algorithm, BackendSettings, BackendUrl, RetrySettings, Settings};
+pub use settings::{Algorithm, BackendSettings, RetrySettings, Settings};
+pub use url::{BackendUrl, Target};

@@ -81,10 +81,7 @@ mod tests {
 
     fn settings(ports: &[u16]) -> Settings {
         let backend = |port: &u16| BackendSettings {
-            url: At::new(
-                BackendUrl { text: format!("http://h:{port}"), host: "h".into(), port: *port },
-                Place::default(),
-            ),
+            url: At::new(format!("http://h:{port}").parse::<BackendUrl>().unwrap(), Place::default()),
             weight: 1,
         };
         Settings {

@@ -6,6 +6,8 @@ use crate::base::period::Period;
 use crate::base::place::At;
 use crate::base::settings::{Node, Problem, Scalar, Section, Setting, Shape, Table};
 
+use super::BackendUrl;
+
 /// One `[pool.NAME]`, or a pool written inline in a route.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -36,17 +38,6 @@ pub struct BackendSettings {
     pub url: At<BackendUrl>,
     /// Its share among the pool's weights, 0 to 256. 0 gets nothing. Default 1.
     pub weight: u16,
-}
-
-/// `http://host[:port]`, without path, query or user. Anything else is a problem that says what is supported.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct BackendUrl {
-    /// As it was written: the label in metrics and status.
-    pub text: String,
-    /// Host name or address, IPv6 without brackets.
-    pub host: String,
-    /// Default 80.
-    pub port: u16,
 }
 
 /// `retry`: a number of attempts, `false`, or a table.
@@ -86,7 +77,7 @@ impl Table for Settings {
 fn check(section: &Section<'_>, backends: &[BackendSettings]) {
     let mut places = HashMap::new();
     for BackendSettings { url, .. } in backends {
-        if let Some(first) = places.insert((url.host.as_str(), url.port), url.place) {
+        if let Some(first) = places.insert(&url.target, url.place) {
             let message = format!("the backend {} stands twice in one pool", url.text);
             let problem =
                 Problem::error(url.place, message, "remove one of them; `weight` gives a backend more requests");
@@ -133,7 +124,8 @@ impl Setting for BackendSettings {
 
 impl BackendSettings {
     fn keys(section: &mut Section<'_>) -> Option<Self> {
-        let url = section.key("url", "Where it is: `http://host[:port]`, port 80 where left out.").required();
+        let url =
+            section.key("url", "Where it is: `http://host[:port]`, `https://host[:port]` or `unix:PATH`.").required();
         let weight = section
             .key("weight", "Its share among the pool's weights. 0 to 256; 0 gets nothing.")
             .within(0..=256)

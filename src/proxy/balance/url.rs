@@ -1,41 +1,68 @@
-//! The address of a backend: `http://host[:port]`.
+//! The address of a backend: `http://host[:port]`, `https://host[:port]` or `unix:PATH`.
 
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::BackendUrl;
 use crate::base::host;
 use crate::base::settings::{Node, Setting, Shape};
+
+/// Where a backend is. Without path, query or user; anything else is a problem that says what to write.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BackendUrl {
+    /// As it was written: the label in metrics and status.
+    pub text: String,
+    /// Whether it is spoken to inside TLS (`https`).
+    pub secure: bool,
+    /// Where connections to it go.
+    pub target: Target,
+}
+
+/// Where connections to a backend go.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// An address and a port; 80 and 443 are the defaults of `http` and `https`.
+    Address(SocketAddr),
+    /// A host name in lower case, and a port.
+    Name(String, u16),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
 
 impl FromStr for BackendUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = |advice: &str| format!("`{text}` is not a backend; {advice}");
-        if text.starts_with("https://") {
-            return Err(wrong("TLS to backends is not supported by this version; write \"http://host:port\""));
+        if let Some(path) = text.strip_prefix("unix:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            if path.is_empty() || path.contains('\0') {
+                return Err(wrong("write the path of the socket: \"unix:/run/app.sock\""));
+            }
+            return Ok(Self { text: text.to_owned(), secure: false, target: Target::Unix(path.into()) });
         }
-        if text.starts_with("unix:") {
-            return Err(wrong(
-                "a Unix socket as a backend is not supported by this version; write \"http://host:port\"",
-            ));
-        }
-        let Some(rest) = text.strip_prefix("http://") else {
-            let bare = text.split_once("://").map_or(text, |(_, rest)| rest);
-            return Err(wrong(&format!("write a URL: \"http://{bare}\"")));
+        let (secure, rest) = match (text.strip_prefix("http://"), text.strip_prefix("https://")) {
+            (Some(rest), _) => (false, rest),
+            (_, Some(rest)) => (true, rest),
+            (None, None) => {
+                let bare = text.split_once("://").map_or(text, |(_, rest)| rest);
+                return Err(wrong(&format!("write a URL: \"http://{bare}\"")));
+            }
         };
+        let scheme = if secure { "https" } else { "http" };
         if rest.contains('@') {
             return Err(wrong("it cannot hold a user or a password; remove what stands before the `@`"));
         }
         if let Some(end) = rest.find(['/', '?', '#']) {
             return Err(wrong(&format!(
-                "it has no path: write \"http://{}\", and `rewrite` in the route",
+                "it has no path: write \"{scheme}://{}\", and `rewrite` in the route",
                 &rest[..end]
             )));
         }
-        let (host, port) = split(rest)
+        let (host, port) = split(rest, if secure { 443 } else { 80 })
             .ok_or_else(|| wrong("write a port from 1 to 65535 after the colon: \"http://10.0.0.1:8080\""))?;
         match host::parse(host) {
-            Ok((host, false)) => Ok(Self { text: text.to_owned(), host, port }),
+            Ok((host, false)) => Ok(Self { text: text.to_owned(), secure, target: target(host, port) }),
             Ok((_, true)) | Err(_) => {
                 Err(wrong("write a host name or an address: \"http://10.0.0.1:8080\", \"http://[2001:db8::1]:8080\""))
             }
@@ -43,11 +70,18 @@ impl FromStr for BackendUrl {
     }
 }
 
-/// Host and port; 80 where there is none. `None` for a port that is no port.
-fn split(authority: &str) -> Option<(&str, u16)> {
+fn target(host: String, port: u16) -> Target {
+    match host.parse::<IpAddr>() {
+        Ok(address) => Target::Address(SocketAddr::new(address, port)),
+        Err(_) => Target::Name(host, port),
+    }
+}
+
+/// Host and port; the scheme's where there is none. `None` for a port that is no port.
+fn split(authority: &str, default: u16) -> Option<(&str, u16)> {
     let after_brackets = authority.rfind(']').unwrap_or(0);
     match authority[after_brackets..].find(':') {
-        None => Some((authority, 80)),
+        None => Some((authority, default)),
         Some(at) => {
             let (host, port) = authority.split_at(after_brackets + at);
             let digits = port[1..].bytes().all(|byte| byte.is_ascii_digit());
@@ -59,11 +93,20 @@ fn split(authority: &str) -> Option<(&str, u16)> {
 
 impl Setting for BackendUrl {
     fn shape() -> Shape {
-        Shape::Text { what: "the URL of a backend", example: "http://10.0.0.1:8080", pattern: Some("^http://|\\$\\{") }
+        Shape::Text {
+            what: "the URL of a backend",
+            example: "http://10.0.0.1:8080",
+            pattern: Some("^https?://|^unix:|\\$\\{"),
+        }
     }
 
+    /// A relative path of a Unix socket starts at the folder of the file it stands in.
     fn read(node: &Node<'_>) -> Option<Self> {
-        node.parse()
+        let mut url: Self = node.parse()?;
+        if let Target::Unix(path) = &mut url.target {
+            *path = node.folder().join(&path);
+        }
+        Some(url)
     }
 }
 
@@ -71,16 +114,26 @@ impl Setting for BackendUrl {
 mod tests {
     use super::*;
 
+    fn name(host: &str, port: u16) -> Target {
+        Target::Name(host.to_owned(), port)
+    }
+
     #[test]
-    fn host_and_port() {
-        for (text, host, port) in [
-            ("http://10.0.0.1:8080", "10.0.0.1", 8080),
-            ("http://Backend.internal", "backend.internal", 80),
-            ("http://[::1]:3000", "::1", 3000),
-            ("http://[2001:db8::1]", "2001:db8::1", 80),
+    fn schemes_hosts_and_ports() {
+        let address = |text: &str| Target::Address(text.parse().unwrap());
+        for (text, secure, target) in [
+            ("http://10.0.0.1:8080", false, address("10.0.0.1:8080")),
+            ("http://Backend.internal", false, name("backend.internal", 80)),
+            ("https://Backend.internal", true, name("backend.internal", 443)),
+            ("https://10.0.0.1:8443", true, address("10.0.0.1:8443")),
+            ("http://[::1]:3000", false, address("[::1]:3000")),
+            ("http://[2001:db8::1]", false, address("[2001:db8::1]:80")),
+            ("unix:/run/app.sock", false, Target::Unix("/run/app.sock".into())),
+            ("unix:///run/app.sock", false, Target::Unix("/run/app.sock".into())),
+            ("unix:app.sock", false, Target::Unix("app.sock".into())),
         ] {
             let url: BackendUrl = text.parse().unwrap();
-            assert_eq!((url.text.as_str(), url.host.as_str(), url.port), (text, host, port));
+            assert_eq!((url.text.as_str(), url.secure, url.target), (text, secure, target));
         }
     }
 
@@ -89,9 +142,9 @@ mod tests {
         for (text, advice) in [
             ("10.0.0.1:8080", "\"http://10.0.0.1:8080\""),
             ("ftp://a", "\"http://a\""),
-            ("https://a", "TLS to backends is not supported by this version"),
-            ("unix:/run/a", "not supported by this version"),
+            ("unix:", "the path of the socket"),
             ("http://a:80/", "no path: write \"http://a:80\""),
+            ("https://a/b", "no path: write \"https://a\""),
             ("http://u:p@a", "before the `@`"),
             ("http://a:0", "port from 1"),
             ("http://a:+1", "port from 1"),

@@ -9,7 +9,6 @@ use std::task::{Context, Poll};
 use rustls::HandshakeKind;
 use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::StartHandshake;
 use tokio_rustls::server::TlsStream;
 
@@ -19,12 +18,13 @@ use super::frontend::{Choice, Frontend, Hosts};
 use super::names;
 use super::policy;
 use super::settings::MinVersion;
+use crate::proxy::socket::Socket;
 
 /// A connection after its handshake.
 #[derive(Debug)]
 pub struct Accepted {
     /// Plain bytes in and out.
-    pub stream: TlsStream<TcpStream>,
+    pub stream: TlsStream<Socket>,
     /// What the handshake settled.
     pub facts: Facts,
 }
@@ -63,7 +63,7 @@ impl Facts {
             && self.hosts.find(host).is_none_or(|minimum| *minimum <= self.negotiated)
     }
 
-    fn new(stream: &TlsStream<TcpStream>, server_name: Option<Box<str>>, choice: (Arc<Identity>, Arc<Hosts>)) -> Self {
+    fn new(stream: &TlsStream<Socket>, server_name: Option<Box<str>>, choice: (Arc<Identity>, Arc<Hosts>)) -> Self {
         let (_, session) = stream.get_ref();
         let negotiated = match session.protocol_version() {
             Some(rustls::ProtocolVersion::TLSv1_3) => MinVersion::Tls13,
@@ -106,7 +106,7 @@ impl std::fmt::Debug for Facts {
 ///
 /// # Errors
 /// Why there is no connection; the socket is closed.
-pub async fn accept(stream: TcpStream, frontend: &Frontend, local: IpAddr) -> Result<Accepted, HandshakeError> {
+pub async fn accept(stream: Socket, frontend: &Frontend, local: IpAddr) -> Result<Accepted, HandshakeError> {
     let hello = read_hello(stream).await?;
     let server_name: Option<Box<str>> = hello.client_hello().server_name().map(Box::from);
     let Some(choice) = frontend.choose(server_name.as_deref(), local) else {
@@ -125,13 +125,13 @@ const SEND_BUFFER: usize = 256 << 10;
 const HANDSHAKE: u8 = 22;
 
 /// Reads up to the end of the `ClientHello`, however it is split.
-async fn read_hello(mut stream: TcpStream) -> Result<StartHandshake<TcpStream>, HandshakeError> {
+async fn read_hello(mut stream: Socket) -> Result<StartHandshake<Socket>, HandshakeError> {
     let mut acceptor = Acceptor::default();
     let mut first = None;
     loop {
         let count = std::future::poll_fn(|task| {
-            let mut socket = Socket { stream: &mut stream, task, first: &mut first };
-            match acceptor.read_tls(&mut socket) {
+            let mut reader = Reader { stream: &mut stream, task, first: &mut first };
+            match acceptor.read_tls(&mut reader) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
                 done => Poll::Ready(done),
             }
@@ -162,13 +162,13 @@ async fn read_hello(mut stream: TcpStream) -> Result<StartHandshake<TcpStream>, 
 }
 
 /// The socket as rustls reads it: without blocking, keeping the first byte there was.
-struct Socket<'a, 'b> {
-    stream: &'a mut TcpStream,
+struct Reader<'a, 'b> {
+    stream: &'a mut Socket,
     task: &'a mut Context<'b>,
     first: &'a mut Option<u8>,
 }
 
-impl io::Read for Socket<'_, '_> {
+impl io::Read for Reader<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut filled = ReadBuf::new(buffer);
         match Pin::new(&mut *self.stream).poll_read(self.task, &mut filled) {
@@ -183,7 +183,7 @@ impl io::Read for Socket<'_, '_> {
 }
 
 /// Tells the client that there is nothing for its name.
-async fn refuse(mut stream: TcpStream, name: Option<Box<str>>) -> HandshakeError {
+async fn refuse(mut stream: Socket, name: Option<Box<str>>) -> HandshakeError {
     // RFC 6066 §3 and RFC 8446 §9.2.
     const UNRECOGNIZED_NAME: u8 = 112;
     const MISSING_EXTENSION: u8 = 109;
@@ -194,7 +194,7 @@ async fn refuse(mut stream: TcpStream, name: Option<Box<str>>) -> HandshakeError
 }
 
 /// The last bytes of a connection. Whether they arrive changes nothing.
-async fn farewell(stream: &mut TcpStream, bytes: &[u8]) {
+async fn farewell(stream: &mut Socket, bytes: &[u8]) {
     if stream.write_all(bytes).await.is_ok() {
         let _closed = stream.shutdown().await;
     }
@@ -202,7 +202,7 @@ async fn farewell(stream: &mut TcpStream, bytes: &[u8]) {
 
 /// Answers a request in plain HTTP, then waits, within bounds, until the client has read it: closing a socket with unread bytes
 /// resets it, and the client would lose the answer.
-async fn answer_plain_http(mut stream: TcpStream) {
+async fn answer_plain_http(mut stream: Socket) {
     const ANSWER: &[u8] =
         b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 50\r\nConnection: close\r\n\r\n\
         This port speaks HTTPS only; use an https:// URL.\n";

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 
 use self::support::*;
 use super::*;
+use crate::proxy::socket::Socket;
 
 fn alert<T>(result: std::io::Result<T>) -> AlertDescription {
     let error = result.err().expect("a failed handshake");
@@ -341,7 +342,7 @@ async fn openssl_agrees() {
                 .output()
                 .unwrap()
         });
-        let server = accept(listener.accept().await.unwrap().0, &frontend, address.ip()).await.unwrap();
+        let server = accept(Socket::Tcp(listener.accept().await.unwrap().0), &frontend, address.ip()).await.unwrap();
         assert_eq!(server.facts.version, expected);
         drop(server);
         let said = String::from_utf8_lossy(&client.await.unwrap().stdout).into_owned();

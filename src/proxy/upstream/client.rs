@@ -60,7 +60,7 @@ impl Client {
 
     /// Opens a new connection before `due`.
     pub(super) async fn open(&self, endpoint: &Endpoint, alarm: &Alarm, due: Moment) -> Result<Connection, Fault> {
-        let stream = connection::open(&endpoint.target, alarm, due).await?;
+        let stream = connection::open(&endpoint.url.target, alarm, due).await?;
         let channel = Channel::new(Io::Plain(stream), Rc::clone(&self.buffers));
         Ok(Connection {
             stream: Stream::new(channel),

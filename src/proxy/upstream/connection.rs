@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
 
 use crate::base::alarm::{Alarm, Moment};
 use crate::proxy::balance::Target;
@@ -12,6 +12,7 @@ use crate::proxy::fault::Fault;
 use crate::proxy::http::h1::server::has_token;
 use crate::proxy::http::h1::stream::Stream;
 use crate::proxy::message::{Name, Response, Version};
+use crate::proxy::socket::Socket;
 
 /// How many addresses of a name are tried for one connection.
 const MOST_ADDRESSES: usize = 8;
@@ -48,8 +49,8 @@ fn announced(value: &[u8]) -> Option<u64> {
     timeout.trim_matches('"').parse().ok()
 }
 
-/// Opens a TCP connection before `due`.
-pub(super) async fn open(target: &Target, alarm: &Alarm, due: Moment) -> Result<TcpStream, Fault> {
+/// Opens a connection before `due`.
+pub(super) async fn open(target: &Target, alarm: &Alarm, due: Moment) -> Result<Socket, Fault> {
     let mut connecting = std::pin::pin!(dial(target));
     std::future::poll_fn(|cx| match connecting.as_mut().poll(cx) {
         std::task::Poll::Ready(done) => std::task::Poll::Ready(done.map_err(|_| Fault::ConnectFailed)),
@@ -58,13 +59,14 @@ pub(super) async fn open(target: &Target, alarm: &Alarm, due: Moment) -> Result<
     .await
 }
 
-async fn dial(target: &Target) -> io::Result<TcpStream> {
+async fn dial(target: &Target) -> io::Result<Socket> {
     let stream = match target {
         Target::Address(address) => TcpStream::connect(*address).await?,
         Target::Name(name, port) => first_of(lookup_host((name.as_str(), *port)).await?).await?,
+        Target::Unix(path) => return UnixStream::connect(path).await.map(Socket::Unix),
     };
     stream.set_nodelay(true)?;
-    Ok(stream)
+    Ok(Socket::Tcp(stream))
 }
 
 async fn first_of(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<TcpStream> {

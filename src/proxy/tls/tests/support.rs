@@ -15,6 +15,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::super::*;
 use crate::base::place::{At, Place};
+use crate::proxy::socket::Socket;
 
 /// Some day in 2027.
 pub(crate) fn now() -> SystemTime {
@@ -100,7 +101,7 @@ pub(crate) async fn raw<T>(
 ) -> (Result<Accepted, HandshakeError>, T) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let server = async { accept(listener.accept().await.unwrap().0, frontend, address.ip()).await };
+    let server = async { accept(Socket::Tcp(listener.accept().await.unwrap().0), frontend, address.ip()).await };
     let client = async { what(TcpStream::connect(address).await.unwrap()).await };
     let both = async { tokio::join!(server, client) };
     tokio::time::timeout(Duration::from_secs(10), both).await.unwrap()
