@@ -17,7 +17,7 @@ use crate::control::gateway::{self, Accepted, Gateway, Source, Watched};
 use crate::control::reload::{Changed, Timing, Watch};
 use crate::control::state::State;
 use crate::proxy::work;
-use crate::proxy::worker::{Command, Load, Place, Shared};
+use crate::proxy::worker::{Command, Drain, Load, Place, Shared};
 
 /// The exit code for a config that was refused; clap uses the same for a wrong command line.
 pub(super) const BAD_CONFIG: u8 = 2;
@@ -146,10 +146,11 @@ async fn live(
     _told: oneshot::Sender<()>,
 ) -> Result<(), String> {
     let stopped = supervise(gateway, signals).await;
-    let drain = gateway.config().server.drain.0;
+    let server = &gateway.config().server;
+    let drain = Drain { requests: server.drain.0, tunnels: server.tunnel_drain.0 };
     gateway.shared.draining.store(true, Ordering::Relaxed);
     gateway.inventory().set_ready(false);
-    tracing::info!(drain_seconds = drain.as_secs(), "draining");
+    tracing::info!(drain_seconds = drain.requests.as_secs(), "draining");
     for place in &gateway.shared.places {
         let _ = place.mailbox.send(Command::Drain(drain));
     }

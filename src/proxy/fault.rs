@@ -49,6 +49,8 @@ pub enum Fault {
     BackendMalformed,
     /// The header fields of the backend's answer are larger than the limit.
     BackendHeadersTooLarge,
+    /// The backend does not carry a WebSocket, or accepted one without having understood.
+    NoTunnel,
     /// The backend did not start its answer in time.
     ResponseTimeout,
     /// The backend stopped in the middle of its answer.
@@ -127,6 +129,7 @@ impl Fault {
             Self::BackendHeadersTooLarge => {
                 facts(502, Upstream, "backend_headers_too_large", "http_response_header_section_size", false)
             }
+            Self::NoTunnel => facts(502, Upstream, "no_tunnel", "http_upgrade_failed", false),
             Self::ResponseTimeout => facts(504, Upstream, "response_timeout", "http_response_timeout", false),
             Self::StreamTimeout => facts(504, Upstream, "stream_timeout", "http_response_timeout", false),
             Self::TotalTimeout => facts(504, Upstream, "total_timeout", "http_response_timeout", false),

@@ -46,6 +46,11 @@ impl Io {
         self.socket().reset_on_close();
     }
 
+    /// Has the kernel watch a connection that may be silent for long; see [`Socket::keep_alive`].
+    pub fn keep_alive(&self) {
+        self.socket().keep_alive();
+    }
+
     fn socket(&self) -> &Socket {
         match self {
             Self::Plain(socket) => socket,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
@@ -29,6 +30,8 @@ pub struct Snapshot {
     pub hsts: Hsts,
     /// Peers whose forwarding headers are believed.
     pub trusted_proxies: Vec<Cidr>,
+    /// How long a drain waits for tunnels.
+    pub tunnel_drain: Duration,
 }
 
 impl Snapshot {

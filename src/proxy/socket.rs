@@ -8,6 +8,10 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+/// How long a connection is silent before the kernel asks whether the other end is still there, and between two questions.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
+const PROBE: Duration = Duration::from_secs(15);
+
 /// A connected stream socket.
 #[derive(Debug)]
 pub enum Socket {
@@ -34,6 +38,16 @@ impl Socket {
         if let Self::Tcp(stream) = self {
             // A connection that is gone already needs no reset.
             let _ = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
+        }
+    }
+
+    /// Has the kernel find out when the other end is gone without a word, within two minutes: for connections that may be silent
+    /// for long and right so.
+    pub fn keep_alive(&self) {
+        if let Self::Tcp(stream) = self {
+            let probes = socket2::TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(PROBE).with_retries(4);
+            // Without it the idle deadline still ends the connection.
+            let _ = socket2::SockRef::from(stream).set_tcp_keepalive(&probes);
         }
     }
 }

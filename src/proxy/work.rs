@@ -3,14 +3,14 @@
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::MissedTickBehavior;
 
 use crate::base::alarm::TICK;
 use crate::proxy::accept::{self, Acceptors};
-use crate::proxy::worker::{Command, Shared, Worker};
+use crate::proxy::worker::{Command, Drain, Shared, Worker};
 
 /// How many ticks lie between two looks at the unused upstream connections.
 const TICKS_PER_SWEEP: u32 = 10;
@@ -51,7 +51,7 @@ async fn work(worker: Rc<Worker>, mut mailbox: UnboundedReceiver<Command>) {
                     accept::adopt(&worker, &port, socket, peer);
                 }
                 Some(Command::Drain(limit)) => break limit,
-                None => break Duration::ZERO,
+                None => break Drain::default(),
             }
         }
     };
@@ -71,14 +71,21 @@ fn tick(worker: &Worker, ticks: u32) {
 }
 
 /// Waits for the connections to end, up to `limit`.
-async fn finish(worker: &Worker, mut ticker: tokio::time::Interval, limit: Duration) {
-    let cut = tokio::time::sleep(limit);
-    tokio::pin!(cut);
+async fn finish(worker: &Worker, mut ticker: tokio::time::Interval, limit: Drain) {
+    let begun = Instant::now();
     loop {
         tokio::select! {
             () = worker.tasks.none_left() => return,
-            () = &mut cut => return tracing::warn!(worker = worker.index, connections = worker.tasks.count(), "cut what was left after the drain"),
             _ = ticker.tick() => tick(worker, 1),
+        }
+        let allowed = if worker.tunnels.get() > 0 { limit.requests.max(limit.tunnels) } else { limit.requests };
+        // A tunnel ends by itself when its time is over, and is given a moment for it.
+        if begun.elapsed() >= allowed + 2 * TICK {
+            return tracing::warn!(
+                worker = worker.index,
+                connections = worker.tasks.count(),
+                "cut what was left after the drain"
+            );
         }
     }
 }

@@ -112,7 +112,16 @@ pub enum Command {
         peer: SocketAddr,
     },
     /// To finish what is under way, to cut what is left after so long, and to end.
-    Drain(Duration),
+    Drain(Drain),
+}
+
+/// How long the end of a worker waits.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Drain {
+    /// For requests in flight.
+    pub requests: Duration,
+    /// For tunnels, and while there are any for requests as well.
+    pub tunnels: Duration,
 }
 
 /// The worker's own, for everything that runs on it.
@@ -137,6 +146,8 @@ pub struct Worker {
     pub ids: RefCell<RequestIds>,
     /// Its connections' tasks.
     pub tasks: Tasks,
+    /// How many tunnels it carries.
+    pub tunnels: Cell<usize>,
     current: RefCell<Rc<Current>>,
     ports: RefCell<HashMap<Arc<str>, Rc<Port>>>,
 }
@@ -199,6 +210,7 @@ impl Worker {
             access: shared.log.access_writer(),
             ids: RefCell::new(RequestIds::new(fastrand::Rng::new())),
             tasks: Tasks::default(),
+            tunnels: Cell::new(0),
             current: RefCell::new(Rc::new(Current(shared.live.load()))),
             ports: RefCell::default(),
             shared,

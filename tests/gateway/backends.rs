@@ -32,7 +32,7 @@ fn first_then_well(first: impl Into<Vec<u8>>) -> Script {
 fn answers_that_are_no_http_are_502_and_asked_for_once() {
     let long = "x".repeat(70_000);
     let many = "X: y\r\n".repeat(300);
-    let interim = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(100);
+    let interim = "HTTP/1.1 102 Processing\r\n\r\n".repeat(100);
     let answers = [
         "SSH-2.0-OpenSSH_9.2\r\n\r\n".to_owned(),
         "HTTP/1.1 2x0 OK\r\n\r\n".to_owned(),

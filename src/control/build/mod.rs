@@ -55,6 +55,7 @@ pub fn build(config: &Config, registry: &Registry, previous: Option<&Built>) -> 
         routes,
         hsts: Hsts::new(hsts),
         trusted_proxies: config.server.trusted_proxies.clone(),
+        tunnel_drain: config.server.tunnel_drain.0,
         pools,
     };
     Ok(Built { snapshot: Arc::new(snapshot), certificates, warnings })

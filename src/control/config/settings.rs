@@ -40,6 +40,8 @@ pub struct Server {
     pub workers: Workers,
     /// How long a drain waits for what is in flight, then cuts. Default 30 s.
     pub drain: Period,
+    /// How long a drain waits for WebSockets, then cuts. Default 60 s.
+    pub tunnel_drain: Period,
     /// Peers whose forwarding headers are believed. Default none.
     pub trusted_proxies: Vec<Cidr>,
 }
@@ -90,6 +92,13 @@ impl Server {
                 .key("drain", "How long a shutdown waits for what is in flight, then cuts. 0s to 1h.")
                 .within(Period::default()..=Period::seconds(3_600))
                 .or(Period::seconds(30)),
+            tunnel_drain: section
+                .key(
+                    "tunnel_drain",
+                    "How long a shutdown, or the end of a listener, waits for WebSockets, then cuts. 0s to 1h.",
+                )
+                .within(Period::default()..=Period::seconds(3_600))
+                .or(Period::seconds(60)),
             trusted_proxies: section
                 .key("trusted_proxies", "Networks whose forwarding headers are believed. Left out: none.")
                 .list(),

@@ -8,5 +8,5 @@ mod url;
 
 pub use endpoint::{Active, Endpoint};
 pub use pool::Pool;
-pub use settings::{Algorithm, BackendSettings, RetrySettings, Settings};
+pub use settings::{Algorithm, BackendSettings, Protocol, RetrySettings, Settings};
 pub use url::{BackendUrl, Target};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::round_robin::RoundRobin;
-use super::{Endpoint, Settings};
+use super::{Endpoint, Protocol, Settings};
 use crate::base::metrics::{Label, Registry};
 
 /// A pool.
@@ -22,6 +22,10 @@ pub struct Pool {
     pub retries: u8,
     /// How long an unused connection is kept.
     pub pool_idle: Duration,
+    /// How long a connection gets new requests; none where there is no limit.
+    pub pool_lifetime: Option<Duration>,
+    /// What the backends speak.
+    pub protocol: Protocol,
     order: Arc<RoundRobin>,
 }
 
@@ -50,6 +54,8 @@ impl Pool {
             weights,
             retries: settings.retry.attempts,
             pool_idle: settings.pool_idle.0,
+            pool_lifetime: settings.pool_lifetime.limit(),
+            protocol: settings.protocol,
             order,
         }
     }
@@ -90,6 +96,8 @@ mod tests {
             backends: ports.iter().map(backend).collect(),
             retry: RetrySettings::default(),
             pool_idle: Period::seconds(55),
+            pool_lifetime: Period::seconds(3_600),
+            protocol: Protocol::Auto,
         }
     }
 

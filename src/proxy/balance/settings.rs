@@ -21,6 +21,10 @@ pub struct Settings {
     pub retry: RetrySettings,
     /// How long an unused connection to a backend is kept. 1 s to 1 h, default 55 s.
     pub pool_idle: Period,
+    /// How long a connection to a backend gets new requests at most; `"0s"` is for ever. Up to 30 days, default 1 h.
+    pub pool_lifetime: Period,
+    /// What the backends speak. Default `auto`.
+    pub protocol: Protocol,
 }
 
 /// `balance`. `weighted` and `weighted_round_robin` are accepted for `round_robin`, which honours weights.
@@ -29,6 +33,18 @@ pub enum Algorithm {
     /// Smooth weighted round robin.
     #[default]
     RoundRobin,
+}
+
+/// `protocol`: what the backends of a pool speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// HTTP/2 where TLS agrees on it, HTTP/1.1 otherwise.
+    #[default]
+    Auto,
+    /// HTTP/1.1.
+    H1,
+    /// HTTP/2; without TLS with prior knowledge (RFC 9113 §3.3).
+    H2,
 }
 
 /// One backend: a URL, or a table with `url`.
@@ -68,8 +84,19 @@ impl Table for Settings {
             .key("pool_idle", "How long an unused connection to a backend is kept. 1s to 1h.")
             .within(Period::seconds(1)..=Period::seconds(3_600))
             .or(Period::seconds(55));
+        let pool_lifetime = section
+            .key(
+                "pool_lifetime",
+                "How long a connection to a backend gets new requests at most. 0s is for ever; up to 30d.",
+            )
+            .within(Period::seconds(0)..=Period::seconds(30 * 86_400))
+            .or(Period::seconds(3_600));
+        let protocol = section
+            .key("protocol", "What the backends speak: h1, h2 (without TLS: with prior knowledge), or auto.")
+            .or(Protocol::default());
         check(section, &backends);
-        Some(Self { name: section.name().clone(), balance, backends, retry, pool_idle })
+        let name = section.name().clone();
+        Some(Self { name, balance, backends, retry, pool_idle, pool_lifetime, protocol })
     }
 }
 
@@ -108,6 +135,26 @@ impl Setting for Algorithm {
     fn shown(&self) -> serde_json::Value {
         match self {
             Self::RoundRobin => "round_robin".into(),
+        }
+    }
+}
+
+const PROTOCOLS: [(&str, Protocol); 3] = [("auto", Protocol::Auto), ("h1", Protocol::H1), ("h2", Protocol::H2)];
+
+impl Setting for Protocol {
+    fn shape() -> Shape {
+        Shape::words(&PROTOCOLS)
+    }
+
+    fn read(node: &Node<'_>) -> Option<Self> {
+        node.choice(&PROTOCOLS)
+    }
+
+    fn shown(&self) -> serde_json::Value {
+        match self {
+            Self::Auto => "auto".into(),
+            Self::H1 => "h1".into(),
+            Self::H2 => "h2".into(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! THE SPINE, second half: one request and its response.
 
+mod forward;
 mod record;
 mod reply;
 
@@ -9,17 +10,16 @@ use std::time::{Instant, SystemTime};
 
 use crate::base::alarm::Alarm;
 use crate::base::clock;
-use crate::proxy::balance::Pool;
 use crate::proxy::connection::Connection;
 use crate::proxy::fault::{Fault, Malformed};
-use crate::proxy::http::body::{Downstream, Length};
+use crate::proxy::http::body::Downstream;
 use crate::proxy::http::forwarded::{self, Client, Forwarding};
 use crate::proxy::http::{Deciding, Host, answer, hop_by_hop};
 use crate::proxy::message::{Request, Response, Span};
 use crate::proxy::policy;
 use crate::proxy::route::{EncodedSlash, Facts};
 use crate::proxy::snapshot::{Action, Listener, Route};
-use crate::proxy::upstream::{self, Call, Timeouts, Trip};
+use crate::proxy::upstream::Trip;
 use crate::proxy::worker::Current;
 
 /// The two messages of an exchange. The connection uses the same ones for all of its exchanges.
@@ -143,51 +143,9 @@ impl Exchange<'_> {
             rewrite.apply(request, deciding).map_err(Fault::Malformed)?;
         }
         hop_by_hop::strip_request(&mut request.fields).map_err(Fault::Malformed)?;
-        // Answered here: the backend gets the body without being asked first.
-        request.fields.remove(b"expect");
         let forwarding = Forwarding { client: self.client, tls: self.connection.tls.is_some() };
         forwarded::apply(request, &forwarding, &mut self.connection.worker.ids.borrow_mut());
         Ok(())
-    }
-
-    async fn forward<D: Downstream>(
-        &mut self,
-        client: &mut D,
-        Messages { request, response }: Messages<'_>,
-        (route, pool): (&Route, &Pool),
-        hsts: Option<&[u8]>,
-    ) -> Result<(), Fault> {
-        if let (Length::Known(length), Some(limit)) = (client.request_length(), route.body_limit)
-            && length > limit
-        {
-            return Err(Fault::BodyTooLarge);
-        }
-        let worker = &self.connection.worker;
-        let call = Call {
-            request,
-            pool,
-            timeouts: Timeouts {
-                connect: route.timeouts.connect.limit(),
-                response: route.timeouts.response.limit(),
-                idle: route.timeouts.idle.limit(),
-            },
-            body_limit: route.body_limit,
-            body_idle: self.listener.timeouts.body_idle.0,
-            write_idle: self.listener.timeouts.write_idle.0,
-            total: worker.alarms.after(route.timeouts.total.limit()),
-            alarm: self.alarm,
-            client: &worker.upstream,
-            metrics: &worker.metrics,
-        };
-        let begun = upstream::forward(client, &call, response, &mut self.trip).await?;
-        hop_by_hop::strip_response(&mut response.fields).map_err(|_| Fault::BackendMalformed)?;
-        if response.status == 204 {
-            // It has no body whatever it announces (RFC 9110 §8.6); a client that waits for one would take the next answer for it.
-            response.fields.remove(b"content-length");
-        }
-        set_hsts(response, hsts);
-        self.start(client, response, begun.length());
-        upstream::relay(client, &call, begun, &mut self.trip).await
     }
 }
 

@@ -5,8 +5,8 @@ use std::task::Poll;
 use super::Exchange;
 use crate::base::decimal::number;
 use crate::proxy::fault::Fault;
-use crate::proxy::http::answer;
 use crate::proxy::http::body::{Downstream, Length};
+use crate::proxy::http::{answer, grpc};
 use crate::proxy::message::{Name, Request, Response};
 
 impl Exchange<'_> {
@@ -39,10 +39,16 @@ impl Exchange<'_> {
         if fault.facts().closes {
             client.close_after();
         }
-        let mut body = Vec::new();
-        answer::refusal(fault, response, &mut body);
         // A client that does not take its refusal is left to the close that follows.
-        let _ = self.reply(client, request, response, &body).await;
+        if grpc::is_call(request) {
+            grpc::refusal(fault, response);
+            self.start(client, response, Length::Empty);
+            let _ = self.deliver(client).await;
+        } else {
+            let mut body = Vec::new();
+            answer::refusal(fault, response, &mut body);
+            let _ = self.reply(client, request, response, &body).await;
+        }
     }
 
     /// Sends an answer of the gateway's own.
@@ -65,6 +71,11 @@ impl Exchange<'_> {
             client.appended(body.len());
             self.trip.response_bytes = body.len() as u64;
         }
+        self.deliver(client).await
+    }
+
+    /// Ends the response and waits until the client has taken it.
+    async fn deliver<D: Downstream>(&self, client: &mut D) -> Result<(), Fault> {
         client.finish(None);
         let due = self.alarm.alarms().after(Some(self.listener.timeouts.write_idle.0));
         std::future::poll_fn(|cx| match client.poll_flush(cx) {

@@ -1,7 +1,7 @@
 //! Answers that the gateway gives itself.
 
 use crate::base::decimal::number;
-use crate::proxy::fault::Fault;
+use crate::proxy::fault::{Facts, Fault};
 use crate::proxy::http::h1::write::reason;
 use crate::proxy::message::Response;
 
@@ -15,17 +15,22 @@ pub fn refusal(fault: Fault, response: &mut Response, body: &mut Vec<u8>) {
     body.push(b' ');
     body.extend_from_slice(reason(facts.status).as_bytes());
     body.push(b'\n');
+    response.fields.add(b"content-type", b"text/plain; charset=utf-8");
+    add_proxy_status(facts, response);
+    if facts.status == 503 {
+        response.fields.add(b"retry-after", b"1");
+    }
+}
+
+/// Adds the reason as `Proxy-Status` (RFC 9209).
+pub fn add_proxy_status(facts: Facts, response: &mut Response) {
     let mut text = Vec::with_capacity(96);
     text.extend_from_slice(b"portcullis; error=");
     text.extend_from_slice(facts.proxy_status.as_bytes());
     text.extend_from_slice(b"; details=\"");
     text.extend_from_slice(facts.reason.as_bytes());
     text.push(b'"');
-    response.fields.add(b"content-type", b"text/plain; charset=utf-8");
     response.fields.add(b"proxy-status", &text);
-    if facts.status == 503 {
-        response.fields.add(b"retry-after", b"1");
-    }
 }
 
 /// Makes `response` the gateway's own status, `body` its JSON: counts, no addresses, nothing that a stranger may not know.

@@ -23,6 +23,8 @@ pub enum Length {
     Known(u64),
     /// Until it ends.
     Unknown,
+    /// No message any more: the bytes of a tunnel, until its side of it ends.
+    Tunnel,
 }
 
 /// How certain it is that a client has gone.
@@ -47,10 +49,18 @@ pub trait Downstream {
     /// The request's trailers, once its body has ended.
     fn request_trailers(&self) -> Option<&Fields>;
 
+    /// Whether the client waits for a `100 Continue` before it sends its body. Asking for the body sends one.
+    fn expects_continue(&self) -> bool;
+
+    /// Passes an interim response (1xx) on, where the client's protocol has them and the response has not begun. Nothing is sent
+    /// before the next [`poll_flush`](Self::poll_flush).
+    fn interim(&mut self, response: &Response);
+
     /// Ready once the client has gone away. Asked while a backend is waited for, after the request was read.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Gone>;
 
-    /// Starts the response. Nothing is sent before the next [`poll_flush`](Self::poll_flush).
+    /// Starts the response. Nothing is sent before the next [`poll_flush`](Self::poll_flush). With [`Length::Tunnel`] the request's
+    /// body is from here on the client's side of the tunnel, and the response's the backend's.
     fn start(&mut self, response: &Response, length: Length);
 
     /// Whether [`start`](Self::start) was called.

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::Host;
+use super::{Host, trace};
 use crate::base::cidr::{Cidr, any_contains};
 use crate::base::decimal;
 use crate::proxy::message::{Fields, Name, Request};
@@ -67,7 +67,8 @@ pub struct Forwarding {
 /// proxy: `Forwarded`, `X-Real-IP` and every other `X-Forwarded-…`.
 ///
 /// Then ours: the peer is appended to a trusted proxy's `X-Forwarded-For` or replaces the client's; `-Proto` and
-/// `-Host` stay as a trusted proxy said them, where it did once and well, and so does `X-Request-Id`.
+/// `-Host` stay as a trusted proxy said them, where it did once and well, and so does `X-Request-Id`. `traceparent` is passed on
+/// from anybody, or started.
 pub fn apply(request: &mut Request, forwarding: &Forwarding, ids: &mut RequestIds) {
     let Forwarding { client, tls } = *forwarding;
     let trusted = client.trusted_peer;
@@ -87,6 +88,7 @@ pub fn apply(request: &mut Request, forwarding: &Forwarding, ids: &mut RequestId
     if !says_once(&request.fields, Name::XRequestId, is_request_id) {
         request.fields.set(b"x-request-id", &ids.next_id());
     }
+    trace::pass_on_or_start(&mut request.fields, ids);
 }
 
 /// Whether a field stays. What an untrusted peer said of the names we set is gone after this.
@@ -225,9 +227,9 @@ mod tests {
         all
     }
 
-    /// What an applied request has beside these four.
+    /// What an applied request has beside these five.
     fn others(peer: &str, list: &[(&str, &str)]) -> Vec<String> {
-        let ours = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-request-id"];
+        let ours = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-request-id", "traceparent"];
         let names = applied(peer, list).into_iter().map(|(name, _)| name);
         names.filter(|name| !ours.contains(&name.as_str())).collect()
     }
@@ -249,7 +251,7 @@ mod tests {
     #[test]
     fn what_a_client_claims_is_replaced() {
         let fields = applied("192.0.2.1", CLAIMS);
-        assert_eq!(fields.len(), 4);
+        assert_eq!(fields.len(), 5);
         assert_eq!(value(&fields, "x-forwarded-for"), "192.0.2.1");
         assert_eq!(value(&fields, "x-forwarded-proto"), "https");
         assert_eq!(value(&fields, "x-forwarded-host"), "example.com:8443");
@@ -260,7 +262,7 @@ mod tests {
     #[test]
     fn what_a_trusted_proxy_says_is_extended() {
         let fields = applied("10.0.0.1", CLAIMS);
-        assert_eq!(fields.len(), 4);
+        assert_eq!(fields.len(), 5);
         assert_eq!(value(&fields, "x-forwarded-for"), "6.6.6.6, 7.7.7.7, 10.0.0.1");
         assert_eq!(value(&fields, "x-forwarded-proto"), "http");
         assert_eq!(value(&fields, "x-forwarded-host"), "public.example");
@@ -344,7 +346,7 @@ mod tests {
         let client = Client::resolve("192.0.2.1".parse().unwrap(), &request.fields, &[]);
         crate::proxy::http::hop_by_hop::strip_request(&mut request.fields).unwrap();
         apply(&mut request, &Forwarding { client, tls: false }, &mut RequestIds::new(fastrand::Rng::with_seed(6)));
-        assert_eq!(request.fields.len(), 4);
+        assert_eq!(request.fields.len(), 5);
         assert_eq!(request.fields.first(Name::XForwardedProto), Some(&b"http"[..]));
     }
 

@@ -41,6 +41,9 @@ pub struct Request {
     pub fields: Fields,
     /// The protocol it came in.
     pub version: Version,
+    /// Whether it asks to become a WebSocket tunnel: an upgrade of HTTP/1.1, or an extended CONNECT of HTTP/2 (RFC 8441), whose
+    /// method counts as GET, so that routes and policies see one and the same.
+    pub tunnel: bool,
     method: Span,
     target: Span,
     authority: Span,
@@ -50,6 +53,7 @@ impl Request {
     /// Forgets everything, keeps the memory.
     pub fn clear(&mut self) {
         self.fields.clear();
+        self.tunnel = false;
         self.method = Span::default();
         self.target = Span::default();
         self.authority = Span::default();

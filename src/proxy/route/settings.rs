@@ -170,6 +170,8 @@ pub struct Timeouts {
     pub idle: Period,
     /// The whole exchange. Default none.
     pub total: Period,
+    /// How long a WebSocket may be silent, and a call of gRPC in either direction. Default 1 h.
+    pub tunnel_idle: Period,
 }
 
 impl Default for Timeouts {
@@ -179,6 +181,7 @@ impl Default for Timeouts {
             response: Period::seconds(30),
             idle: Period::seconds(60),
             total: Period::default(),
+            tunnel_idle: Period::seconds(3_600),
         }
     }
 }
@@ -277,6 +280,11 @@ impl Timeouts {
             ),
             idle: period("idle", "Between two pieces of the answer's body. 0s to 1d.", default.idle),
             total: period("total", "The whole exchange. 0s to 1d.", default.total),
+            tunnel_idle: period(
+                "tunnel_idle",
+                "How long a WebSocket may be silent, and a call of gRPC in either direction. 0s to 1d.",
+                default.tunnel_idle,
+            ),
         }
     }
 }

@@ -1,73 +1,58 @@
 //! One attempt: a connection, the request, the head of the answer.
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::asked::Asked;
+use super::backend::{Backend, Broken};
+use super::client::Wanted;
 use super::clocks::Clocks;
-use super::connection::Connection;
 use super::forward::Call;
 use super::sending::Sending;
 use crate::proxy::balance::Endpoint;
 use crate::proxy::fault::Fault;
 use crate::proxy::http::body::{Downstream, Gone, Length};
-use crate::proxy::http::h1::framing::{self, Framing};
-use crate::proxy::http::h1::head::{self, HeadError, HeadLimits};
-use crate::proxy::http::h1::stream::Unsent;
-use crate::proxy::http::h1::write;
-use crate::proxy::message::{Name, Request, Response};
+use crate::proxy::http::hop_by_hop;
+use crate::proxy::message::Response;
 
-/// What a backend's answer may have for a head.
-const ANSWER: HeadLimits = HeadLimits { uri: 256, fields_size: 64 << 10, fields: 256 };
-
-/// How many interim answers (1xx) are passed over.
+/// How many interim answers (1xx) are passed on.
 const MOST_INTERIM: usize = 16;
 
 /// How long a client that closed its sending side after a whole request waits for its answer to begin, or to go on.
 pub(super) const HALF_CLOSED: Duration = Duration::from_secs(1);
 
+/// How long a client that waits for a `100 Continue` waits for the backend's: a backend that never sends one gets the body all
+/// the same (RFC 9110 §10.1.1).
+const CONTINUE: Duration = Duration::from_secs(1);
+
 /// A response whose head has arrived.
 pub struct Begun {
-    pub(super) connection: Connection,
+    pub(super) backend: Backend,
     pub(super) sending: Sending,
     pub(super) asked: Asked,
-    framing: Framing,
+    pub(super) length: Length,
 }
 
 impl Begun {
     /// How long the response's body is.
     pub fn length(&self) -> Length {
-        match self.framing {
-            Framing::Empty => Length::Empty,
-            Framing::Length(length) => Length::Known(length),
-            Framing::Chunked | Framing::Close => Length::Unknown,
-        }
+        self.length
     }
-}
-
-/// Why an attempt failed and what may follow.
-pub(super) struct Failed {
-    pub(super) fault: Fault,
-    /// The backend has certainly seen nothing of the request.
-    pub(super) unseen: bool,
-    /// The connection came from the pool and had not begun to answer: it may have been closed meanwhile.
-    pub(super) stale: bool,
 }
 
 /// What one attempt leaves to the next.
 pub(super) struct Attempt<'a> {
     call: &'a Call<'a>,
     replayable: bool,
-    /// Only a new connection will do.
-    pub(super) fresh: bool,
+    /// Only a connection opened since then will do.
+    pub(super) since: u64,
     pub(super) sending: Sending,
-    /// A request that was begun and not sent.
-    unsent: Option<Unsent>,
 }
 
 impl<'a> Attempt<'a> {
-    pub(super) fn new(call: &'a Call<'a>, replayable: bool) -> Self {
-        Self { call, replayable, fresh: false, sending: Sending::default(), unsent: None }
+    pub(super) fn new(call: &'a Call<'a>, client: &impl Downstream, replayable: bool) -> Self {
+        Self { call, replayable, since: 0, sending: Sending::begin(call, client) }
     }
 
     /// Asks one endpoint, up to the head of its answer.
@@ -76,150 +61,130 @@ impl<'a> Attempt<'a> {
         client: &mut D,
         mut asked: Asked,
         response: &mut Response,
-    ) -> Result<(Begun, Duration), Failed> {
-        let (mut connection, pooled) = match self.connect(asked.endpoint()).await {
-            Ok(connected) => connected,
-            Err(fault) => {
-                asked.failed(fault);
-                return Err(Failed { fault, unseen: true, stale: false });
+    ) -> Result<(Begun, Duration), Broken> {
+        let length = if self.call.request.tunnel { Length::Tunnel } else { client.request_length() };
+        let mut backend = match self.connect(asked.endpoint(), length).await {
+            Ok(backend) => backend,
+            Err(broken) => {
+                asked.failed(broken.fault);
+                return Err(broken);
             }
         };
-        let sent_before = connection.stream.channel.sent();
-        match self.unsent.take() {
-            Some(unsent) => connection.stream.resume(unsent),
-            None => self.write_head(&mut connection, client.request_length()),
-        }
-        match self.await_answer(client, &mut connection, response).await {
-            Ok(framing) => {
+        match self.ask(client, &mut backend, response).await {
+            Ok(length) => {
                 let took = asked.answered(response.status);
-                Ok((Begun { connection, sending: self.sending, asked, framing }, took))
+                Ok((Begun { backend, sending: self.sending.take_over(), asked, length }, took))
             }
-            Err(fault) => {
-                asked.failed(fault);
-                let unseen = connection.stream.channel.sent() == sent_before;
-                if unseen {
-                    self.unsent = Some(connection.stream.take_unsent());
-                    self.sending.broken = false;
+            Err(broken) => {
+                asked.failed(broken.fault);
+                if broken.unseen {
+                    self.sending.take_back(&mut backend);
                 } else {
-                    self.sending = Sending::default();
+                    self.sending = Sending::begin(self.call, client);
                 }
-                let stale = pooled && fault == Fault::BackendReset && connection.stream.channel.input().is_empty();
-                Err(Failed { fault, unseen, stale })
+                Err(broken)
             }
         }
     }
 
-    /// A connection, and whether it comes from the pool.
-    async fn connect(&self, endpoint: &Endpoint) -> Result<(Connection, bool), Fault> {
-        let pooled = if self.fresh { None } else { self.call.client.take(endpoint, self.replayable) };
-        if let Some(connection) = pooled {
-            return Ok((connection, true));
-        }
-        let due = self.call.alarm.alarms().after(self.call.timeouts.connect).min(self.call.total);
-        let opened = self.call.client.open(endpoint, self.call.alarm, due).await;
-        opened.map(|connection| (connection, false))
+    async fn connect(&self, endpoint: &Arc<Endpoint>, length: Length) -> Result<Backend, Broken> {
+        let Self { call, replayable, since, .. } = *self;
+        call.client.begin(&Wanted { call, endpoint, length, replayable, since }).await
     }
 
-    fn write_head(&self, connection: &mut Connection, length: Length) {
-        let framing = match length {
-            Length::Empty => Framing::Empty,
-            Length::Known(length) => Framing::Length(length),
-            Length::Unknown => Framing::Chunked,
-        };
-        let output = connection.stream.channel.output();
-        write::request_open(output, self.call.request);
-        if framing == Framing::Chunked {
-            write::line(output, b"transfer-encoding", b"chunked");
-        }
-        if self.call.request.fields.first(Name::Te).is_some() {
-            // What is left of TE is for this hop, and says so (RFC 9110 §10.1.4).
-            write::line(output, b"connection", b"te");
-        }
-        output.extend_from_slice(b"\r\n");
-        connection.stream.begin_body(framing);
-    }
-
-    async fn await_answer<D: Downstream>(
+    async fn ask<D: Downstream>(
         &mut self,
         client: &mut D,
-        connection: &mut Connection,
+        backend: &mut Backend,
         response: &mut Response,
-    ) -> Result<Framing, Fault> {
-        let call = self.call;
-        let mut clocks = Clocks::new(call.alarm, call.total);
-        let mut searched = 0;
-        let mut interim = 0;
-        let mut listening = true;
+    ) -> Result<Length, Broken> {
+        let fails = |fault| Broken { fault, unseen: false, stale: false };
+        self.sending.resume(client, backend).map_err(fails)?;
+        let mut clocks = Clocks::new(self.call.alarm, self.call.total);
+        if self.sending.held {
+            clocks.hold = clocks.after(Some(CONTINUE));
+        }
+        let mut waiting = Waiting { interim: 0, listening: true };
         std::future::poll_fn(|cx| {
-            if let Poll::Ready(Err(fault)) = self.sending.poll(cx, call, (client, &mut connection.stream), &mut clocks)
-            {
-                return Poll::Ready(Err(fault));
+            if let Poll::Ready(Err(fault)) = self.sending.poll(cx, self.call, (client, backend), &mut clocks) {
+                return Poll::Ready(Err(fails(fault)));
             }
-            while let Poll::Ready(end) = poll_head_end(cx, connection, &mut searched)? {
-                response.clear();
-                head::response(&connection.stream.channel.input()[..end], ANSWER, response).map_err(fault_of)?;
-                connection.stream.channel.consume(end);
-                searched = 0;
-                match response.status {
-                    101 => return Poll::Ready(Err(Fault::BackendMalformed)),
-                    100..=199 if interim < MOST_INTERIM => interim += 1,
-                    100..=199 => return Poll::Ready(Err(Fault::BackendMalformed)),
-                    _ => {
-                        let framing = accept(connection, call.request, response);
-                        // An answer that came before its request was complete leaves the connection in doubt.
-                        connection.keeps &= self.sending.is_done(&connection.stream);
-                        return Poll::Ready(framing);
+            while let Poll::Ready(head) = backend.poll_head(cx, response) {
+                head?;
+                if matches!(response.status, 100 | 102..=199) {
+                    waiting.pass_on(client, response).map_err(fails)?;
+                    if self.sending.held && response.status == 100 {
+                        self.sending.held = false;
+                        clocks.hold = clocks.after(None);
+                        cx.waker().wake_by_ref();
                     }
+                    response.clear();
+                    continue;
                 }
-            }
-            if listening {
-                match client.poll_gone(cx) {
-                    Poll::Ready(Gone::Surely) => return Poll::Ready(Err(Fault::ClientGone)),
-                    Poll::Ready(Gone::Perhaps) if self.sending.is_done(&connection.stream) => {
-                        listening = false;
-                        clocks.gone = clocks.after(Some(HALF_CLOSED));
-                    }
-                    Poll::Ready(Gone::Perhaps) | Poll::Pending => {}
+                let length = backend.begin_answer(self.call, response).map_err(fails);
+                if let Backend::H1(connection) = backend {
+                    // An answer that came before its request was complete leaves the connection in doubt.
+                    connection.keeps &= self.sending.is_done_with(connection.stream.channel.unwritten());
                 }
+                return Poll::Ready(length);
             }
-            clocks.poll(cx).map(Err)
+            if client.unwritten() > 0 && matches!(client.poll_flush(cx), Poll::Ready(Err(_))) {
+                return Poll::Ready(Err(fails(Fault::ClientGone)));
+            }
+            let sent = self.sending.is_done(backend);
+            if waiting.poll_gone(cx, client, sent, &mut clocks).is_ready() {
+                return Poll::Ready(Err(fails(Fault::ClientGone)));
+            }
+            if clocks.take_hold() {
+                self.sending.held = false;
+                cx.waker().wake_by_ref();
+            }
+            clocks.poll(cx).map(|fault| Err(fails(fault)))
         })
         .await
     }
 }
 
-/// The length of the next whole head in the input.
-fn poll_head_end(
-    cx: &mut Context<'_>,
-    connection: &mut Connection,
-    searched: &mut usize,
-) -> Result<Poll<usize>, Fault> {
-    loop {
-        let input = connection.stream.channel.input();
-        let found = head::find_end(input, searched).map_err(fault_of)?;
-        head::outgrown(&input[..*searched], ANSWER).map_err(fault_of)?;
-        if let Some(end) = found {
-            return Ok(Poll::Ready(end));
+/// What is remembered while an answer is waited for.
+struct Waiting {
+    interim: usize,
+    /// Whether the client is still asked whether it has gone.
+    listening: bool,
+}
+
+impl Waiting {
+    /// Passes an interim answer on. `100 Continue` is between us and the client: it is sent when its body is asked for.
+    fn pass_on<D: Downstream>(&mut self, client: &mut D, response: &mut Response) -> Result<(), Fault> {
+        self.interim += 1;
+        if self.interim > MOST_INTERIM {
+            return Err(Fault::BackendMalformed);
         }
-        match connection.stream.channel.poll_fill(cx) {
-            Poll::Ready(Ok(count)) if count > 0 => {}
-            Poll::Ready(_) => return Err(Fault::BackendReset),
-            Poll::Pending => return Ok(Poll::Pending),
+        if response.status == 103 {
+            hop_by_hop::strip_response(&mut response.fields).map_err(|_| Fault::BackendMalformed)?;
+            client.interim(response);
         }
+        Ok(())
     }
-}
 
-fn accept(connection: &mut Connection, request: &Request, response: &Response) -> Result<Framing, Fault> {
-    let framing = framing::of_response(response, request.method() == b"HEAD")?;
-    connection.note(response);
-    connection.keeps &= framing != Framing::Close;
-    connection.stream.expect_body(framing);
-    Ok(framing)
-}
-
-fn fault_of(error: HeadError) -> Fault {
-    match error {
-        HeadError::Syntax | HeadError::UriTooLong => Fault::BackendMalformed,
-        HeadError::TooLarge => Fault::BackendHeadersTooLarge,
+    /// Ready when the client has gone. One that closed its sending side is listened to no more, and waited for a while.
+    fn poll_gone<D: Downstream>(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut D,
+        sent: bool,
+        clocks: &mut Clocks<'_>,
+    ) -> Poll<()> {
+        if !self.listening {
+            return Poll::Pending;
+        }
+        match client.poll_gone(cx) {
+            Poll::Ready(Gone::Surely) => Poll::Ready(()),
+            Poll::Ready(Gone::Perhaps) if sent => {
+                self.listening = false;
+                clocks.gone = clocks.after(Some(HALF_CLOSED));
+                Poll::Pending
+            }
+            Poll::Ready(Gone::Perhaps) | Poll::Pending => Poll::Pending,
+        }
     }
 }

@@ -1,102 +1,292 @@
-//! A worker's unused connections to backends.
+//! A worker's connections to backends: HTTP/1.1 ones that are unused, HTTP/2 ones that are shared.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use foldhash::fast::FixedState;
 
-use super::connection::{self, Connection};
-use crate::base::alarm::{Alarm, Alarms, Moment};
+use super::backend::{Backend, Broken};
+use super::connection::Connection;
+use super::forward::Call;
+use super::opening::{self, Opening};
+use crate::base::alarm::{Alarms, Moment};
 use crate::base::buffers::Buffers;
-use crate::proxy::balance::Endpoint;
+use crate::base::task::Tasks;
+use crate::proxy::balance::{Endpoint, Pool, Protocol};
 use crate::proxy::fault::Fault;
-use crate::proxy::http::h1::channel::Channel;
-use crate::proxy::http::h1::stream::Stream;
-use crate::proxy::io::Io;
+use crate::proxy::http::body::Length;
+use crate::proxy::http::h2::client::{Asking, Handle, Health, Probe, Stream};
 
 /// How many unused connections are kept per endpoint and worker.
 const MOST_IDLE: usize = 512;
 
-/// A request that cannot be sent again takes no connection that has been unused for longer: the backend may be closing it.
-/// One second on the coarse clock, which may be a tick behind.
+/// A request that cannot be sent again takes no connection that has been unused for longer, and none of HTTP/2 that has been
+/// silent for longer without a sign of life: the backend may be closing it. One second on the coarse clock, which may be a tick
+/// behind.
 const FRESH: Duration = Duration::from_millis(900);
 
+/// How long a sign of life is waited for before a new connection is opened instead.
+const PROBE: Duration = Duration::from_secs(1);
+
 /// The connections of one worker. The one that was used last is used first, so that a quiet time sheds the rest.
-pub struct Client {
-    alarms: Rc<Alarms>,
-    buffers: Rc<Buffers>,
-    idle: RefCell<HashMap<u64, Vec<Idle>, FixedState>>,
+pub struct Client(Rc<Room>);
+
+/// What the client shares with the tasks of its connections.
+pub(super) struct Room {
+    pub(super) alarms: Rc<Alarms>,
+    pub(super) buffers: Rc<Buffers>,
+    /// The tasks of HTTP/2 connections. No drain waits for them: they end with their last stream.
+    tasks: Tasks,
+    pub(super) kept: RefCell<HashMap<Key, Kept, FixedState>>,
+    serial: Cell<u64>,
 }
 
-struct Idle {
-    connection: Connection,
-    until: Moment,
+/// Which connections may carry a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub(super) endpoint: u64,
+}
+
+/// The connections of one key.
+#[derive(Default)]
+pub(super) struct Kept {
+    pub(super) idle: Vec<Idle>,
+    pub(super) shared: Vec<Shared>,
+    pub(super) openings: Vec<Rc<Opening>>,
+    /// The backend has chosen HTTP/1.1 where it could have chosen HTTP/2.
+    pub(super) chose_h1: bool,
+}
+
+/// An unused connection of HTTP/1.1.
+pub(super) struct Idle {
+    pub(super) connection: Connection,
+    pub(super) until: Moment,
+}
+
+/// A connection of HTTP/2.
+pub(super) struct Shared {
+    pub(super) handle: Handle,
+    pub(super) serial: u64,
+    /// How long it may be without a stream, and in all.
+    pub(super) limits: Limits,
+}
+
+/// How long connections of a pool are kept.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) idle: Duration,
+    pub(super) lifetime: Option<Duration>,
+}
+
+impl Limits {
+    /// What a pool says.
+    pub(super) fn of(pool: &Pool) -> Self {
+        Self { idle: pool.pool_idle, lifetime: pool.pool_lifetime }
+    }
+}
+
+/// What is asked of a connection.
+pub(super) struct Wanted<'a> {
+    pub(super) call: &'a Call<'a>,
+    pub(super) endpoint: &'a Arc<Endpoint>,
+    /// How long the request's body is.
+    pub(super) length: Length,
+    /// Whether the request can be sent again.
+    pub(super) replayable: bool,
+    /// Only a connection that was opened since then will do.
+    pub(super) since: u64,
+}
+
+/// What there is of connections.
+enum Found {
+    H1(Connection),
+    H2(Stream),
+    Broken(Broken),
+    /// One that may be dead.
+    Doubtful(Probe),
+    Nothing,
 }
 
 impl Client {
     /// No connections yet.
     pub fn new(alarms: Rc<Alarms>, buffers: Rc<Buffers>) -> Self {
-        Self { alarms, buffers, idle: RefCell::default() }
+        let (tasks, kept) = (Tasks::default(), RefCell::default());
+        Self(Rc::new(Room { alarms, buffers, tasks, kept, serial: Cell::new(0) }))
     }
 
-    /// An unused connection that is still good. `replayable` requests take any; others only one used within the last second.
-    pub(super) fn take(&self, endpoint: &Endpoint, replayable: bool) -> Option<Connection> {
-        let mut idle = self.idle.borrow_mut();
-        let kept = idle.get_mut(&endpoint.id)?;
-        let now = self.alarms.now();
-        while let Some(entry) = kept.pop() {
-            if !replayable && now > entry.connection.idle_since.plus(FRESH) {
-                kept.clear();
-                return None;
-            }
-            if now < entry.until && entry.connection.stream.channel.is_quiet() {
-                return Some(entry.connection);
+    /// A mark: connections opened later are told from those opened before.
+    pub(super) fn mark(&self) -> u64 {
+        self.0.serial.get() + 1
+    }
+
+    /// Begins a request on a connection that is still good, or on a new one.
+    pub(super) async fn begin(&self, wanted: &Wanted<'_>) -> Result<Backend, Broken> {
+        let call = wanted.call;
+        let key = Key { endpoint: wanted.endpoint.id };
+        let due = self.0.alarms.after(call.timeouts.connect).min(call.total);
+        let unseen = |fault| Broken { fault, unseen: true, stale: false };
+        loop {
+            match self.find(key, wanted) {
+                Found::H1(mut connection) => {
+                    connection.begin(call.request, wanted.length);
+                    return Ok(Backend::H1(connection));
+                }
+                Found::H2(stream) => return Ok(Backend::H2(stream)),
+                Found::Broken(broken) => return Err(broken),
+                Found::Doubtful(probe) => self.ask(probe, call, due).await,
+                Found::Nothing if self.may_share(key, wanted) => {
+                    self.opening(key, wanted, due).wait(call.alarm, due).await.map_err(unseen)?;
+                }
+                Found::Nothing => {
+                    let opened = opening::h1(&self.0, wanted, (key, call.alarm), due).await;
+                    let mut connection = opened.map_err(unseen)?;
+                    connection.begin(call.request, wanted.length);
+                    return Ok(Backend::H1(connection));
+                }
             }
         }
-        None
     }
 
-    /// Opens a new connection before `due`.
-    pub(super) async fn open(&self, endpoint: &Endpoint, alarm: &Alarm, due: Moment) -> Result<Connection, Fault> {
-        let stream = connection::open(&endpoint.url.target, alarm, due).await?;
-        let channel = Channel::new(Io::Plain(stream), Rc::clone(&self.buffers));
-        Ok(Connection {
-            stream: Stream::new(channel),
-            endpoint: endpoint.id,
-            keeps: false,
-            keep_alive: None,
-            idle_since: self.alarms.now(),
+    fn find(&self, key: Key, wanted: &Wanted<'_>) -> Found {
+        let mut all = self.0.kept.borrow_mut();
+        let Some(kept) = all.get_mut(&key) else { return Found::Nothing };
+        let now = self.0.alarms.now();
+        kept.shared.retain(|shared| shared.handle.health() != Health::Over && !shared.is_old(now));
+        let open = |shared: &&Shared| shared.serial >= wanted.since && shared.handle.health() == Health::Open;
+        if let Some(Shared { handle, .. }) = kept.shared.iter().find(open) {
+            if !wanted.replayable && handle.silence() > FRESH {
+                return Found::Doubtful(handle.probe());
+            }
+            let (request, secure) = (wanted.call.request, wanted.endpoint.url.secure);
+            return match Stream::open(handle, Asking { request, length: wanted.length, secure }) {
+                Ok(stream) => Found::H2(stream),
+                Err(broken) => Found::Broken(Broken {
+                    fault: broken.fault,
+                    unseen: broken.unprocessed || broken.fault == Fault::NoTunnel,
+                    stale: broken.stale,
+                }),
+            };
+        }
+        kept.take_idle(wanted, now).map_or(Found::Nothing, Found::H1)
+    }
+
+    /// Whether a new connection may turn out to be one of HTTP/2, which others then use as well.
+    fn may_share(&self, key: Key, wanted: &Wanted<'_>) -> bool {
+        match wanted.call.pool.protocol {
+            Protocol::H1 => false,
+            Protocol::H2 => true,
+            Protocol::Auto => {
+                wanted.endpoint.url.secure && !self.0.kept.borrow().get(&key).is_some_and(|kept| kept.chose_h1)
+            }
+        }
+    }
+
+    /// The opening of a connection to wait for: one under way, or a new one where those have enough who wait.
+    fn opening(&self, key: Key, wanted: &Wanted<'_>, due: Moment) -> Rc<Opening> {
+        let mut all = self.0.kept.borrow_mut();
+        let kept = all.entry(key).or_default();
+        let most = kept.shared.last().map_or(opening::MOST_WAITING, |shared| shared.handle.capacity());
+        if let Some(opening) = kept.openings.iter().find(|opening| opening.waiting() < most) {
+            return Rc::clone(opening);
+        }
+        let opening = Rc::<Opening>::default();
+        kept.openings.push(Rc::clone(&opening));
+        let task = opening::shared(&self.0, wanted, (key, Rc::clone(&opening)), due);
+        let (room, panicked) = (Rc::clone(&self.0), Rc::clone(&opening));
+        self.0.tasks.start(task, move |said| {
+            tracing::error!(said, "panicked on a connection to a backend; this is a bug");
+            room.end_opening(key, &panicked, Err(Fault::Internal));
+        });
+        opening
+    }
+
+    /// Waits for a sign of life on a connection; one that gives none is not used again.
+    async fn ask(&self, mut probe: Probe, call: &Call<'_>, due: Moment) {
+        let due = self.0.alarms.after(Some(PROBE)).min(due);
+        std::future::poll_fn(|cx| match probe.poll(cx) {
+            Poll::Ready(_) => Poll::Ready(()),
+            Poll::Pending => call.alarm.poll(cx, due).map(|()| probe.give_up()),
         })
+        .await;
     }
 
-    /// Keeps a connection whose exchange is complete for up to `pool_idle`.
-    pub(super) fn give(&self, mut connection: Connection, pool_idle: Duration) {
-        let keep = connection.keep_alive.map_or(pool_idle, |announced| announced.min(pool_idle));
+    /// Keeps a connection whose exchange is complete.
+    pub(super) fn give(&self, mut connection: Connection, limits: Limits) {
+        let keep = connection.keep(limits.idle);
         if !connection.keeps || !connection.stream.channel.input().is_empty() || keep.is_zero() {
             return;
         }
-        connection.idle_since = self.alarms.now();
-        let until = connection.idle_since.plus(keep);
-        let mut idle = self.idle.borrow_mut();
-        let kept = idle.entry(connection.endpoint).or_default();
-        if kept.len() < MOST_IDLE {
-            kept.push(Idle { connection, until });
+        connection.used = true;
+        connection.idle_since = self.0.alarms.now();
+        let lived = limits.lifetime.map_or(Moment::NEVER, |lifetime| connection.opened.plus(lifetime));
+        let until = connection.idle_since.plus(keep).min(lived);
+        let mut all = self.0.kept.borrow_mut();
+        let kept = all.entry(connection.key).or_default();
+        if kept.idle.len() < MOST_IDLE {
+            kept.idle.push(Idle { connection, until });
         }
     }
 
     /// Closes connections that have been unused for too long or that their backend has closed. To be called about once a second.
     pub fn sweep(&self) {
-        let now = self.alarms.now();
-        self.idle.borrow_mut().retain(|_, kept| {
-            kept.retain(|entry| now < entry.until && entry.connection.stream.channel.is_quiet());
-            !kept.is_empty()
+        let now = self.0.alarms.now();
+        self.0.kept.borrow_mut().retain(|_, kept| {
+            kept.idle.retain(|entry| now < entry.until && entry.connection.stream.channel.is_quiet());
+            kept.shared.retain(|shared| shared.handle.health() != Health::Over && !shared.is_old(now));
+            !(kept.idle.is_empty() && kept.shared.is_empty() && kept.openings.is_empty())
         });
     }
 
     /// Closes every unused connection, at the end of a worker.
     pub fn close_all(&self) {
-        self.idle.borrow_mut().clear();
+        self.0.kept.borrow_mut().clear();
+    }
+}
+
+impl Room {
+    /// The number of a new connection.
+    pub(super) fn next_serial(&self) -> u64 {
+        self.serial.set(self.serial.get() + 1);
+        self.serial.get()
+    }
+
+    /// An opening is over: whoever waits looks again, or fails.
+    pub(super) fn end_opening(&self, key: Key, opening: &Rc<Opening>, result: Result<(), Fault>) {
+        if let Some(kept) = self.kept.borrow_mut().get_mut(&key) {
+            kept.openings.retain(|other| !Rc::ptr_eq(other, opening));
+        }
+        opening.end(result);
+    }
+}
+
+impl Kept {
+    /// An unused connection that is still good. Replayable requests take any; others only one used within the last second.
+    fn take_idle(&mut self, wanted: &Wanted<'_>, now: Moment) -> Option<Connection> {
+        while let Some(entry) = self.idle.pop() {
+            let connection = entry.connection;
+            if connection.serial < wanted.since {
+                continue;
+            }
+            if !wanted.replayable && now > connection.idle_since.plus(FRESH) {
+                self.idle.clear();
+                return None;
+            }
+            if now < entry.until && connection.stream.channel.is_quiet() {
+                return Some(connection);
+            }
+        }
+        None
+    }
+}
+
+impl Shared {
+    /// Whether it has been without a stream, or open, for as long as it may.
+    fn is_old(&self, now: Moment) -> bool {
+        let idle = self.handle.idle().is_some_and(|idle| idle >= self.limits.idle);
+        idle || self.limits.lifetime.is_some_and(|lifetime| now >= self.handle.opened().plus(lifetime))
     }
 }

@@ -17,6 +17,8 @@ pub(super) struct Clocks<'a> {
     pub(super) gone: Moment,
     /// Until the backend must have moved.
     pub(super) backend: Moment,
+    /// Until the client's body is asked for without the backend's `100 Continue`. Not a deadline.
+    pub(super) hold: Moment,
     /// Until the whole exchange must be over.
     total: Moment,
     /// What it is when the backend does not move.
@@ -32,6 +34,7 @@ impl<'a> Clocks<'a> {
             write: never,
             gone: never,
             backend: never,
+            hold: never,
             total,
             backend_fault: Fault::ResponseTimeout,
         }
@@ -41,9 +44,18 @@ impl<'a> Clocks<'a> {
         self.alarm.alarms().after(limit)
     }
 
+    /// Whether the hold has just run out.
+    pub(super) fn take_hold(&mut self) -> bool {
+        let over = self.alarm.alarms().now() >= self.hold;
+        if over {
+            self.hold = Moment::NEVER;
+        }
+        over
+    }
+
     /// Ready with the fault of the first clock that ran out.
     pub(super) fn poll(&self, cx: &Context<'_>) -> Poll<Fault> {
-        let due = self.body.min(self.write).min(self.gone).min(self.backend).min(self.total);
+        let due = self.body.min(self.write).min(self.gone).min(self.backend).min(self.hold).min(self.total);
         ready!(self.alarm.poll(cx, due));
         let now = self.alarm.alarms().now();
         Poll::Ready(match now {

@@ -1,43 +1,182 @@
-//! A connection to a backend.
+//! An HTTP/1.1 connection to a backend.
 
-use std::io;
-use std::net::SocketAddr;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::net::{TcpStream, UnixStream, lookup_host};
-
-use crate::base::alarm::{Alarm, Moment};
-use crate::proxy::balance::Target;
+use super::backend::Broken;
+use super::client::Key;
+use crate::base::alarm::Moment;
 use crate::proxy::fault::Fault;
+use crate::proxy::http::body::Length;
+use crate::proxy::http::h1::framing::{self, Framing};
+use crate::proxy::http::h1::head::{self, HeadError, HeadLimits};
 use crate::proxy::http::h1::server::has_token;
 use crate::proxy::http::h1::stream::Stream;
-use crate::proxy::message::{Name, Response, Version};
-use crate::proxy::socket::Socket;
+use crate::proxy::http::h1::write;
+use crate::proxy::http::websocket;
+use crate::proxy::message::{Name, Request, Response, Version};
 
-/// How many addresses of a name are tried for one connection.
-const MOST_ADDRESSES: usize = 8;
+/// What a backend's answer may have for a head.
+const ANSWER: HeadLimits = HeadLimits { uri: 256, fields_size: 64 << 10, fields: 256 };
 
-/// An open connection and how long it may be kept unused.
+/// An open connection, the exchange on it, and how long it may be kept unused.
 pub(super) struct Connection {
     pub(super) stream: Stream,
-    /// The id of its endpoint.
-    pub(super) endpoint: u64,
+    /// Which of the worker's pools it belongs to.
+    pub(super) key: Key,
     /// Whether the backend lets it be used again after the answer under way.
     pub(super) keeps: bool,
     /// How long the backend keeps it open unused, where it said so.
-    pub(super) keep_alive: Option<Duration>,
+    keep_alive: Option<Duration>,
+    /// Its number among the worker's connections, and when it was opened.
+    pub(super) serial: u64,
+    pub(super) opened: Moment,
     /// Since when it has been unused.
     pub(super) idle_since: Moment,
+    /// Whether it had carried an exchange before this one.
+    pub(super) used: bool,
+    /// How much it had sent when the request was begun.
+    sent_before: u64,
+    /// How far the input was searched for the end of a head.
+    searched: usize,
+    /// The proof that the backend has to give of having understood a WebSocket handshake.
+    accept: Option<String>,
 }
 
 impl Connection {
+    /// A connection on which nothing was said yet.
+    pub(super) fn new(stream: Stream, key: Key, (serial, now): (u64, Moment)) -> Self {
+        Self {
+            stream,
+            key,
+            keeps: false,
+            keep_alive: None,
+            serial,
+            opened: now,
+            idle_since: now,
+            used: false,
+            sent_before: 0,
+            searched: 0,
+            accept: None,
+        }
+    }
+
+    /// How long it may be kept unused, at most `most`.
+    pub(super) fn keep(&self, most: Duration) -> Duration {
+        self.keep_alive.map_or(most, |announced| announced.min(most))
+    }
+
+    /// Begins a request.
+    pub(super) fn begin(&mut self, request: &Request, length: Length) {
+        self.sent_before = self.stream.channel.sent();
+        self.searched = 0;
+        let framing = match length {
+            Length::Empty | Length::Tunnel => Framing::Empty,
+            Length::Known(length) => Framing::Length(length),
+            Length::Unknown => Framing::Chunked,
+        };
+        let output = self.stream.channel.output();
+        write::request_open(output, request);
+        if framing == Framing::Chunked {
+            write::line(output, b"transfer-encoding", b"chunked");
+        }
+        if request.tunnel {
+            self.accept = Some(ask_for_websocket(output, request));
+        } else if request.fields.first(Name::Te).is_some() {
+            // What is left of TE is for this hop, and says so (RFC 9110 §10.1.4).
+            write::line(output, b"connection", b"te");
+        }
+        output.extend_from_slice(b"\r\n");
+        self.stream.begin_body(framing);
+    }
+
+    /// Fills `response`, which is empty, with the next head.
+    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>, response: &mut Response) -> Poll<Result<(), Broken>> {
+        match self.poll_head_end(cx) {
+            Poll::Ready(Ok(end)) => {
+                let parsed = head::response(&self.stream.channel.input()[..end], ANSWER, response);
+                self.stream.channel.consume(end);
+                self.searched = 0;
+                Poll::Ready(parsed.map_err(|error| self.broken(fault_of(error))))
+            }
+            Poll::Ready(Err(fault)) => Poll::Ready(Err(self.broken(fault))),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// What it says of the request that the connection broke.
+    pub(super) fn broken(&self, fault: Fault) -> Broken {
+        let unseen = self.stream.channel.sent() == self.sent_before;
+        let stale = self.used && fault == Fault::BackendReset && self.stream.channel.input().is_empty();
+        Broken { fault, unseen, stale }
+    }
+
+    /// The length of the next whole head in the input.
+    fn poll_head_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Fault>> {
+        loop {
+            let input = self.stream.channel.input();
+            let found = head::find_end(input, &mut self.searched).map_err(fault_of)?;
+            head::outgrown(&input[..self.searched], ANSWER).map_err(fault_of)?;
+            if let Some(end) = found {
+                return Poll::Ready(Ok(end));
+            }
+            match self.stream.channel.poll_fill(cx) {
+                Poll::Ready(Ok(count)) if count > 0 => {}
+                Poll::Ready(_) => return Poll::Ready(Err(Fault::BackendReset)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    /// The head that begins the answer has come: its body follows.
+    pub(super) fn begin_answer(&mut self, to_head: bool, response: &Response) -> Result<Length, Fault> {
+        let framing = framing::of_response(response, to_head)?;
+        self.note(response);
+        self.keeps &= framing != Framing::Close;
+        self.stream.expect_body(framing);
+        Ok(match framing {
+            Framing::Empty => Length::Empty,
+            Framing::Length(length) => Length::Known(length),
+            Framing::Chunked | Framing::Close => Length::Unknown,
+        })
+    }
+
+    /// The backend switches protocols: right only where that was asked for and understood.
+    pub(super) fn begin_tunnel(&mut self, request: &Request, response: &mut Response) -> Result<Length, Fault> {
+        if !request.tunnel {
+            return Err(Fault::BackendMalformed);
+        }
+        let accepts: Vec<&[u8]> = response.fields.all(Name::SecWebSocketAccept).collect();
+        let understood = matches!((&accepts[..], &self.accept), ([given], Some(due)) if *given == due.as_bytes());
+        if !understood || !websocket::is_websocket(&response.fields) {
+            return Err(Fault::NoTunnel);
+        }
+        response.fields.remove(b"content-length");
+        self.stream.become_tunnel();
+        Ok(Length::Tunnel)
+    }
+
     /// Notes what the head of an answer says about the connection's future (RFC 9112 §9.3).
-    pub(super) fn note(&mut self, response: &Response) {
+    fn note(&mut self, response: &Response) {
         let closes = response.fields.all(Name::Connection).any(|value| has_token(value, b"close"));
         self.keeps = response.version == Version::Http11 && !closes;
         if let Some(seconds) = response.fields.first(Name::KeepAlive).and_then(announced) {
             // One second less, so that it is us who close first.
             self.keep_alive = Some(Duration::from_secs(seconds.saturating_sub(1)));
+        }
+    }
+}
+
+/// Writes the fields of a WebSocket handshake that are for this hop. The proof that is due for it.
+fn ask_for_websocket(output: &mut Vec<u8>, request: &Request) -> String {
+    write::line(output, b"connection", b"Upgrade");
+    write::line(output, b"upgrade", b"websocket");
+    match request.fields.first(Name::SecWebSocketKey) {
+        Some(key) => websocket::accept(key),
+        None => {
+            let key = websocket::fresh_key();
+            write::line(output, b"sec-websocket-key", key.as_bytes());
+            websocket::accept(key.as_bytes())
         }
     }
 }
@@ -49,35 +188,11 @@ fn announced(value: &[u8]) -> Option<u64> {
     timeout.trim_matches('"').parse().ok()
 }
 
-/// Opens a connection before `due`.
-pub(super) async fn open(target: &Target, alarm: &Alarm, due: Moment) -> Result<Socket, Fault> {
-    let mut connecting = std::pin::pin!(dial(target));
-    std::future::poll_fn(|cx| match connecting.as_mut().poll(cx) {
-        std::task::Poll::Ready(done) => std::task::Poll::Ready(done.map_err(|_| Fault::ConnectFailed)),
-        std::task::Poll::Pending => alarm.poll(cx, due).map(|()| Err(Fault::ConnectTimeout)),
-    })
-    .await
-}
-
-async fn dial(target: &Target) -> io::Result<Socket> {
-    let stream = match target {
-        Target::Address(address) => TcpStream::connect(*address).await?,
-        Target::Name(name, port) => first_of(lookup_host((name.as_str(), *port)).await?).await?,
-        Target::Unix(path) => return UnixStream::connect(path).await.map(Socket::Unix),
-    };
-    stream.set_nodelay(true)?;
-    Ok(Socket::Tcp(stream))
-}
-
-async fn first_of(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<TcpStream> {
-    let mut last = io::Error::from(io::ErrorKind::NotFound);
-    for address in addresses.take(MOST_ADDRESSES) {
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
+fn fault_of(error: HeadError) -> Fault {
+    match error {
+        HeadError::Syntax | HeadError::UriTooLong => Fault::BackendMalformed,
+        HeadError::TooLarge => Fault::BackendHeadersTooLarge,
     }
-    Err(last)
 }
 
 #[cfg(test)]

@@ -5,13 +5,17 @@ use std::time::Duration;
 
 use super::Client;
 use super::asked::Asked;
-use super::attempt::{Attempt, Begun, Failed};
+use super::attempt::{Attempt, Begun};
+use super::backend::Broken;
 use crate::base::alarm::{Alarm, Moment};
 use crate::base::metrics;
 use crate::proxy::balance::{Endpoint, Pool};
 use crate::proxy::fault::Fault;
 use crate::proxy::http::body::{Downstream, Length};
 use crate::proxy::message::{Request, Response};
+
+/// How often a request is sent again without that being counted as a retry.
+const MOST_UNCOUNTED: u32 = 3;
 
 /// Deadlines towards the backend; none where there is no limit.
 #[derive(Clone, Copy, Debug)]
@@ -29,15 +33,19 @@ pub struct Call<'a> {
     /// The head, rewritten, stripped and extended.
     pub request: &'a Request,
     /// Where to.
-    pub pool: &'a Pool,
+    pub pool: &'a Arc<Pool>,
     /// Deadlines towards the backend.
     pub timeouts: Timeouts,
     /// The most bytes its body may have.
     pub body_limit: Option<u64>,
-    /// How long the client may pause within its body.
-    pub body_idle: Duration,
+    /// How long the client may pause within its body; none where there is no limit.
+    pub body_idle: Option<Duration>,
     /// How long the client may take nothing of the response.
     pub write_idle: Duration,
+    /// How long a tunnel may be without a byte; none where there is no limit.
+    pub tunnel_idle: Option<Duration>,
+    /// How long a tunnel may go on when a drain has begun.
+    pub tunnel_drain: Duration,
     /// When the whole exchange must be over.
     pub total: Moment,
     /// The alarm of the exchange.
@@ -74,15 +82,16 @@ pub async fn forward<D: Downstream>(
     trip: &mut Trip,
 ) -> Result<Begun, Fault> {
     let replayable = is_replayable(call.request, client.request_length());
-    let mut attempt = Attempt::new(call, replayable);
+    let mut attempt = Attempt::new(call, client, replayable);
     let mut tried = Vec::new();
     let mut again: Option<Arc<Endpoint>> = None;
+    let mut uncounted = 0;
     loop {
         let picked = again.take().or_else(|| call.pool.pick(&tried).map(Arc::clone));
         let endpoint = picked.ok_or(Fault::NoBackend)?;
         let asked = Asked::begin(call, &endpoint);
         trip.endpoint = Some(Arc::clone(&endpoint));
-        let failed = match attempt.run(client, asked, response).await {
+        let broken = match attempt.run(client, asked, response).await {
             Ok((begun, took)) => {
                 trip.response_time = Some(took);
                 trip.request_bytes = begun.sending.taken;
@@ -91,15 +100,20 @@ pub async fn forward<D: Downstream>(
                 }
                 return Ok(begun);
             }
-            Err(failed) => failed,
+            Err(broken) => broken,
         };
         trip.request_bytes = attempt.sending.taken;
         response.clear();
-        let allowed = may_repeat(&failed, replayable);
-        if allowed && failed.stale {
-            // Not the backend's failure, so it neither counts nor counts against it; a new connection is never stale.
-            attempt.fresh = true;
+        let allowed = may_repeat(&broken, replayable) && attempt.sending.can_resume();
+        if allowed && broken.stale && uncounted < MOST_UNCOUNTED {
+            // Not a failure of the backend, which closed an unused connection: it is not counted as a retry.
+            uncounted += 1;
+            attempt.since = call.client.mark();
             again = Some(endpoint);
+        } else if allowed && is_declined(&broken) && uncounted < MOST_UNCOUNTED {
+            // Nor is a backend that declined in time.
+            uncounted += 1;
+            tried.push(endpoint.id);
         } else if allowed && trip.retries < u32::from(call.pool.retries) {
             trip.retries += 1;
             tried.push(endpoint.id);
@@ -107,19 +121,24 @@ pub async fn forward<D: Downstream>(
             if trip.retries > 0 {
                 call.metrics.retried(call.pool.label, "failed");
             }
-            return Err(failed.fault);
+            return Err(broken.fault);
         }
     }
 }
 
 /// Whether another attempt may follow. One that took too long or was answered badly is no reason to ask twice: the backend got
 /// the request, and the client would wait twice as long as its route allows.
-fn may_repeat(failed: &Failed, replayable: bool) -> bool {
-    match failed.fault {
+fn may_repeat(broken: &Broken, replayable: bool) -> bool {
+    match broken.fault {
         Fault::ConnectFailed | Fault::ConnectTimeout => true,
-        Fault::BackendReset => failed.unseen || replayable,
+        Fault::BackendReset => broken.unseen || replayable,
         _ => false,
     }
+}
+
+/// A backend of HTTP/2 has said that it has done nothing of the request: GOAWAY, or a stream refused.
+fn is_declined(broken: &Broken) -> bool {
+    broken.unseen && broken.fault == Fault::BackendReset
 }
 
 fn is_replayable(request: &Request, length: Length) -> bool {

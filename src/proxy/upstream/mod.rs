@@ -1,17 +1,24 @@
 //! One attempt at one endpoint, over a pooled connection.
 //!
-//! `client` keeps each worker's connections, `forward` makes attempts until a response begins, `relay` moves the bytes both ways.
+//! `client` keeps each worker's connections, which `opening` and `dial` make; `forward` makes attempts until a response begins,
+//! `relay` moves its bytes both ways, or `tunnel` those of a WebSocket. `backend` is the other end: an HTTP/1.1 `connection` or a
+//! stream of HTTP/2.
 
 mod asked;
 mod attempt;
+mod backend;
 mod client;
 mod clocks;
 mod connection;
+mod dial;
 mod forward;
+mod opening;
 mod relay;
 mod sending;
+mod tunnel;
 
 pub use attempt::Begun;
 pub use client::Client;
 pub use forward::{Call, Timeouts, Trip, forward};
 pub use relay::relay;
+pub use tunnel::tunnel;

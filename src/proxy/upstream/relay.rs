@@ -4,34 +4,33 @@ use std::task::{Context, Poll};
 
 use super::attempt::Begun;
 use super::attempt::HALF_CLOSED;
+use super::backend::Backend;
+use super::client::Limits;
 use super::clocks::Clocks;
-use super::connection::Connection;
 use super::forward::{Call, Trip};
 use crate::proxy::fault::Fault;
 use crate::proxy::http::body::{Downstream, Gone, Progress};
 use crate::proxy::http::h1::channel::MOST_TURNS;
-use crate::proxy::http::h1::stream::BodyError;
 
 /// Moves the response's body to the client, whose response has been started, and gives the connection back to the pool when
 /// both messages are complete. On an error the response is taken back, or, where that is too late, the client can tell that it
 /// is not complete.
 pub async fn relay<D: Downstream>(client: &mut D, call: &Call<'_>, begun: Begun, trip: &mut Trip) -> Result<(), Fault> {
-    let Begun { mut connection, mut sending, mut asked, .. } = begun;
+    let Begun { mut backend, mut sending, mut asked, .. } = begun;
     let mut clocks = Clocks::new(call.alarm, call.total);
     clocks.backend_fault = Fault::StreamTimeout;
     let mut receiving = Receiving { ended: false, fault: None, bytes: 0, left: usize::MAX };
     let mut listening = true;
     let result = std::future::poll_fn(|cx| {
-        let sends = !receiving.ended && !sending.broken && !sending.is_done(&connection.stream);
-        if sends && let Poll::Ready(Err(fault)) = sending.poll(cx, call, (client, &mut connection.stream), &mut clocks)
-        {
+        let sends = !receiving.ended && !sending.broken && !sending.is_done(&backend);
+        if sends && let Poll::Ready(Err(fault)) = sending.poll(cx, call, (client, &mut backend), &mut clocks) {
             return Poll::Ready(Err(fault));
         }
         let before = receiving.bytes;
-        if let Poll::Ready(done) = receiving.poll(cx, call, (client, &mut connection), &mut clocks) {
+        if let Poll::Ready(done) = receiving.poll(cx, call, (client, &mut backend), &mut clocks) {
             return Poll::Ready(done);
         }
-        if listening && !receiving.is_over() && sending.is_done(&connection.stream) {
+        if listening && !receiving.is_over() && sending.is_done(&backend) {
             match client.poll_gone(cx) {
                 Poll::Ready(Gone::Surely) => return Poll::Ready(Err(Fault::ClientGone)),
                 Poll::Ready(Gone::Perhaps) => listening = false,
@@ -52,8 +51,10 @@ pub async fn relay<D: Downstream>(client: &mut D, call: &Call<'_>, begun: Begun,
         if client.has_started() && !client.retract() {
             client.abort();
         }
-    } else if sending.is_done(&connection.stream) {
-        call.client.give(connection, call.pool.pool_idle);
+    } else if sending.is_done(&backend)
+        && let Backend::H1(connection) = backend
+    {
+        call.client.give(connection, Limits::of(call.pool));
     }
     result
 }
@@ -74,7 +75,7 @@ impl Receiving {
         &mut self,
         cx: &mut Context<'_>,
         call: &Call<'_>,
-        (client, connection): (&mut D, &mut Connection),
+        (client, backend): (&mut D, &mut Backend),
         clocks: &mut Clocks<'_>,
     ) -> Poll<Result<(), Fault>> {
         // Between two polls the rest of an HTTP/2 connection may have written what is held.
@@ -82,7 +83,7 @@ impl Receiving {
         let mut turns = 0;
         loop {
             let full = client.wants() == 0;
-            let gathered = self.gather(cx, client, connection);
+            let gathered = self.gather(cx, client, backend);
             if let Some(fault) = self.fault
                 && client.retract()
             {
@@ -131,21 +132,20 @@ impl Receiving {
     }
 
     /// Reads what the backend has sent. Whether there was anything.
-    fn gather<D: Downstream>(&mut self, cx: &mut Context<'_>, client: &mut D, connection: &mut Connection) -> bool {
+    fn gather<D: Downstream>(&mut self, cx: &mut Context<'_>, client: &mut D, backend: &mut Backend) -> bool {
         let mut gathered = false;
         while !self.is_over() && client.wants() > 0 {
             let limit = client.wants();
-            match connection.stream.poll_body(cx, client.room(), limit) {
+            match backend.poll_body(cx, client.room(), limit) {
                 Poll::Ready(Ok(Progress::Data(count))) => {
                     self.bytes += count as u64;
                     client.appended(count);
                 }
                 Poll::Ready(Ok(Progress::End)) => {
                     self.ended = true;
-                    client.finish(connection.stream.trailers());
+                    client.finish(backend.trailers());
                 }
-                Poll::Ready(Err(BodyError::Broken)) => self.fault = Some(Fault::BackendMalformed),
-                Poll::Ready(Err(BodyError::Cut)) => self.fault = Some(Fault::BackendReset),
+                Poll::Ready(Err(fault)) => self.fault = Some(fault),
                 Poll::Pending => break,
             }
             gathered = true;

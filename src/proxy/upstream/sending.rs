@@ -2,28 +2,82 @@
 
 use std::task::{Context, Poll};
 
+use super::backend::Backend;
 use super::clocks::Clocks;
 use super::forward::Call;
 use crate::proxy::fault::Fault;
 use crate::proxy::http::body::{Downstream, Progress};
 use crate::proxy::http::h1::channel::{GATHER, MOST_TURNS};
-use crate::proxy::http::h1::stream::Stream;
+
+/// How much of a body is kept while a backend of HTTP/2 may still refuse the request unprocessed.
+const REPLAY: usize = 64 << 10;
 
 /// How far the request has come.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Sending {
     /// The last of it was read from the client.
     pub(super) ended: bool,
     /// The backend no longer takes it; an answer may still come.
     pub(super) broken: bool,
+    /// The client waits for a `100 Continue`, and we for the backend's.
+    pub(super) held: bool,
     /// Bytes of the body read from the client.
     pub(super) taken: u64,
+    /// All that was read of the body, where it can be sent again.
+    replay: Option<Vec<u8>>,
 }
 
 impl Sending {
+    /// Nothing was read yet. A tunnel has no body to be sent before it is open.
+    pub(super) fn begin(call: &Call<'_>, client: &impl Downstream) -> Self {
+        Self { ended: call.request.tunnel, held: client.expects_continue(), ..Self::default() }
+    }
+
     /// Whether all of the request is with the backend.
-    pub(super) fn is_done(&self, backend: &Stream) -> bool {
-        self.ended && !self.broken && backend.channel.unwritten() == 0
+    pub(super) fn is_done(&self, backend: &Backend) -> bool {
+        self.is_done_with(backend.unwritten())
+    }
+
+    /// As [`is_done`](Self::is_done), for a backend that holds so many bytes.
+    pub(super) fn is_done_with(&self, unwritten: usize) -> bool {
+        self.ended && !self.broken && unwritten == 0
+    }
+
+    /// Whether what was read of the request can be sent to another backend, where this one has done nothing of it.
+    pub(super) fn can_resume(&self) -> bool {
+        self.taken == 0 || self.replay.is_some()
+    }
+
+    /// Begins the body on a new connection with what was read of it before.
+    pub(super) fn resume<D: Downstream>(&mut self, client: &D, backend: &mut Backend) -> Result<(), Fault> {
+        let shared = matches!(backend, Backend::H2(_));
+        if let Some(body) = self.replay.take().filter(|body| !body.is_empty()) {
+            backend.room().extend_from_slice(&body);
+            if !backend.appended(body.len()) {
+                return Err(Fault::Internal);
+            }
+            self.replay = shared.then_some(body);
+        } else if shared && self.taken == 0 {
+            self.replay = Some(Vec::new());
+        }
+        if self.ended && self.taken > 0 && !backend.finish(client.request_trailers()) {
+            return Err(Fault::Internal);
+        }
+        Ok(())
+    }
+
+    /// Takes back what a backend that has done nothing of it was to get.
+    pub(super) fn take_back(&mut self, backend: &mut Backend) {
+        self.broken = false;
+        if let Backend::H1(connection) = backend {
+            self.replay = Some(connection.stream.take_unsent());
+        }
+    }
+
+    /// The answer has begun: nothing is sent again from here on.
+    pub(super) fn take_over(&mut self) -> Self {
+        self.replay = None;
+        std::mem::take(self)
     }
 
     /// Moves what can be moved. Gathers all that the client has sent before it is written in one go. Fails only with faults
@@ -32,20 +86,27 @@ impl Sending {
         &mut self,
         cx: &mut Context<'_>,
         call: &Call<'_>,
-        (client, backend): (&mut D, &mut Stream),
+        (client, backend): (&mut D, &mut Backend),
         clocks: &mut Clocks<'_>,
     ) -> Poll<Result<(), Fault>> {
         let mut turns = 0;
         while !self.broken {
-            let full = backend.channel.unwritten() >= GATHER;
+            let full = backend.wants() == 0;
             let gathered = self.gather(cx, call, client, backend)?;
-            if gathered || (clocks.body == clocks.after(None) && !self.ended) {
-                clocks.body = clocks.after(Some(call.body_idle));
+            if gathered || (clocks.body == clocks.after(None) && !self.ended && !self.held) {
+                clocks.body = clocks.after(call.body_idle);
             }
-            let waiting = backend.channel.unwritten();
-            match backend.channel.poll_flush(cx) {
-                Poll::Ready(Err(_)) => self.broken = true,
+            let waiting = backend.unwritten();
+            match backend.poll_flush(cx) {
+                Poll::Ready(Err(())) => self.broken = true,
                 Poll::Ready(Ok(())) if self.ended => break,
+                Poll::Ready(Ok(())) if self.held => {
+                    // The backend's turn: it decides whether it wants the body.
+                    if clocks.backend == clocks.after(None) {
+                        clocks.backend = clocks.after(call.timeouts.response);
+                    }
+                    return Poll::Pending;
+                }
                 // Where it was full, the client was not asked, and would wake nobody.
                 Poll::Ready(Ok(())) if !gathered && !full => {
                     // The client's turn: the backend cannot be late with an answer to what it has not got.
@@ -60,7 +121,7 @@ impl Sending {
                     }
                 }
                 Poll::Pending => {
-                    if backend.channel.unwritten() < waiting || clocks.backend == clocks.after(None) {
+                    if backend.unwritten() < waiting || clocks.backend == clocks.after(None) {
                         clocks.backend = clocks.after(call.timeouts.response);
                     }
                     // The backend's turn.
@@ -82,16 +143,17 @@ impl Sending {
         cx: &mut Context<'_>,
         call: &Call<'_>,
         client: &mut D,
-        backend: &mut Stream,
+        backend: &mut Backend,
     ) -> Result<bool, Fault> {
         let mut gathered = false;
-        while !self.ended && backend.channel.unwritten() < GATHER {
+        while !self.ended && !self.held && backend.wants() > 0 {
             match client.poll_body(cx, backend.room(), GATHER) {
                 Poll::Ready(Ok(Progress::Data(count))) => {
                     self.taken += count as u64;
                     if call.body_limit.is_some_and(|limit| self.taken > limit) {
                         return Err(Fault::BodyTooLarge);
                     }
+                    self.keep(backend, count);
                     if !backend.appended(count) {
                         return Err(Fault::Internal);
                     }
@@ -108,5 +170,16 @@ impl Sending {
             gathered = true;
         }
         Ok(gathered)
+    }
+
+    /// Keeps the last `count` bytes in the backend's room for another one, within bounds.
+    fn keep(&mut self, backend: &mut Backend, count: usize) {
+        let Some(replay) = &mut self.replay else { return };
+        if replay.len() + count > REPLAY {
+            self.replay = None;
+            return;
+        }
+        let room = backend.room();
+        replay.extend_from_slice(&room[room.len() - count..]);
     }
 }

@@ -146,6 +146,11 @@ impl Channel {
         Poll::Pending
     }
 
+    /// Has the kernel watch a connection that may be silent for long.
+    pub fn keep_alive(&self) {
+        self.io.keep_alive();
+    }
+
     /// Makes the close that follows a reset.
     pub fn reset_on_close(&self) {
         self.io.reset_on_close();

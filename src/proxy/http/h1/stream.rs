@@ -1,5 +1,6 @@
 //! One message each way over a channel: a body decoded as it is read, a body framed as it is written.
 
+use std::io;
 use std::task::{Context, Poll, ready};
 
 use super::channel::Channel;
@@ -31,12 +32,16 @@ pub struct Stream {
     trailers: Option<Box<Fields>>,
     /// Data of a chunk before its size is known.
     chunk: Vec<u8>,
+    begun: Begun,
+    /// Once everything is written, the connection's sending side ends.
+    ends: bool,
 }
 
-/// A message of which nothing was sent yet: its bytes so far and what its body still needs.
-pub struct Unsent {
-    output: Vec<u8>,
-    writing: Framing,
+/// Where the body of the message being written began in the output, and whether it has chunks.
+#[derive(Clone, Copy, Default)]
+struct Begun {
+    at: usize,
+    chunked: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +55,15 @@ enum Reading {
 impl Stream {
     /// No message under way in either direction.
     pub fn new(channel: Channel) -> Self {
-        Self { channel, reading: Reading::Done, writing: Framing::Empty, trailers: None, chunk: Vec::new() }
+        Self {
+            channel,
+            reading: Reading::Done,
+            writing: Framing::Empty,
+            trailers: None,
+            chunk: Vec::new(),
+            begun: Begun::default(),
+            ends: false,
+        }
     }
 
     /// A body of this framing comes next.
@@ -64,20 +77,33 @@ impl Stream {
         };
     }
 
-    /// A body of this framing will be written next.
+    /// A body of this framing will be written next, after the head that was written.
     pub fn begin_body(&mut self, framing: Framing) {
         self.writing = framing;
+        self.begun = Begun { at: self.channel.unwritten(), chunked: framing == Framing::Chunked };
     }
 
-    /// Takes out a message of which the connection took no byte, to be sent on another.
-    pub fn take_unsent(&mut self) -> Unsent {
-        Unsent { output: self.channel.take_output(), writing: self.writing }
+    /// Takes out the body of a message of which the connection took no byte, as far as it was written, without its framing.
+    pub fn take_unsent(&mut self) -> Vec<u8> {
+        let body = self.channel.take_output().split_off(self.begun.at);
+        if self.begun.chunked { unchunked(&body) } else { body }
     }
 
-    /// Goes on with a message that was begun on another connection.
-    pub fn resume(&mut self, unsent: Unsent) {
-        *self.channel.output() = unsent.output;
-        self.writing = unsent.writing;
+    /// The bytes of a tunnel come next, in both directions.
+    pub fn become_tunnel(&mut self) {
+        (self.reading, self.writing) = (Reading::Close, Framing::Close);
+        self.channel.keep_alive();
+    }
+
+    /// Nothing more will be written once the output is: the other side of a tunnel has ended.
+    pub fn end_tunnel(&mut self) {
+        self.ends = true;
+    }
+
+    /// Writes the output, and ends the sending side where that is due.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.channel.poll_flush(cx))?;
+        if self.ends { self.channel.poll_shutdown(cx) } else { Poll::Ready(Ok(())) }
     }
 
     /// Forgets a message that was begun and of which nothing was sent.
@@ -245,6 +271,35 @@ impl Stream {
             }
             Framing::Empty | Framing::Length(0) => true,
             Framing::Length(_) | Framing::Close => false,
+        }
+    }
+}
+
+/// The data of chunks of our own.
+fn unchunked(mut framed: &[u8]) -> Vec<u8> {
+    let (mut chunked, mut data) = (Chunked::default(), Vec::with_capacity(framed.len()));
+    while let Ok((Next::Data(size), used)) = chunked.next(framed) {
+        framed = &framed[used..];
+        let take = framed.len().min(usize::try_from(size).unwrap_or(usize::MAX));
+        data.extend_from_slice(&framed[..take]);
+        chunked.took(take as u64);
+        framed = &framed[take..];
+    }
+    data
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_of_our_own_are_undone() {
+        for pieces in [&[][..], &[&b"a"[..]], &[b"abc", &[0x0d; 70_000], b"0\r\n"]] {
+            let mut framed = Vec::new();
+            pieces.iter().for_each(|piece| write::chunk(&mut framed, piece));
+            assert_eq!(unchunked(&framed), pieces.concat());
+            write::last_chunk(&mut framed, None);
+            assert_eq!(unchunked(&framed), pieces.concat());
         }
     }
 }

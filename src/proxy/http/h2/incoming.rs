@@ -40,7 +40,8 @@ impl Incoming {
 /// How long the body is, and whether the client waits for a `100 Continue`.
 fn understand(body: &RecvStream, request: &Request) -> Result<(Length, bool), Fault> {
     let length = match framing::of_request(request)? {
-        _ if body.is_end_stream() => Length::Empty,
+        // What a tunnel carries is no body.
+        _ if body.is_end_stream() || request.tunnel => Length::Empty,
         Framing::Length(length) => Length::Known(length),
         Framing::Empty if request.fields.first(Name::ContentLength).is_some() => Length::Known(0),
         Framing::Empty | Framing::Chunked | Framing::Close => Length::Unknown,

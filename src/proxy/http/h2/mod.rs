@@ -1,10 +1,11 @@
-//! HTTP/2 (RFC 9113) towards clients, on the `h2` crate driven directly: one task per connection, none per stream, and all
+//! HTTP/2 (RFC 9113) on the `h2` crate driven directly: one task per connection, none per stream, and all
 //! that became ready in a turn leaves in one TLS write.
 //!
 //! `turn` lets the task run until nothing more can move, `wire` holds back what `h2` writes and watches what it reads with
 //! `frames` and `budget`, `server` is the connection, `incoming` a stream that it has opened, `stream` one exchange's side of it with `request`, `response` and `piece`.
 
 mod budget;
+pub mod client;
 mod frames;
 pub mod incoming;
 mod piece;

@@ -15,7 +15,9 @@ const HOST: Fault = Fault::Malformed(Malformed::Host);
 /// Fills `request`, which is empty. Where it is refused, as much of it is there as the log needs.
 pub(super) fn fill(parts: &Parts, limits: HeadLimits, request: &mut Request) -> Result<(), Fault> {
     request.version = Version::Http2;
-    let method = request.fields.store(parts.method.as_str().as_bytes());
+    request.tunnel = asks_for_websocket(parts);
+    let method = if request.tunnel { "GET" } else { parts.method.as_str() };
+    let method = request.fields.store(method.as_bytes());
     request.set_method(method);
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str()).as_bytes();
     let kept = &target[..target.len().min(limits.uri)];
@@ -35,6 +37,13 @@ pub(super) fn fill(parts: &Parts, limits: HeadLimits, request: &mut Request) -> 
     }
     store_fields(&parts.headers, authority, limits, &mut request.fields)?;
     settle_host(authority, request)
+}
+
+/// An extended CONNECT (RFC 8441 §4). Of its protocols only WebSocket is passed on.
+fn asks_for_websocket(parts: &Parts) -> bool {
+    let protocol = parts.extensions.get::<h2::ext::Protocol>();
+    parts.method == http::Method::CONNECT
+        && protocol.is_some_and(|protocol| protocol.as_str().eq_ignore_ascii_case("websocket"))
 }
 
 /// Stores `:authority`. A host that follows from here on is held against it.

@@ -3,13 +3,16 @@
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Response as Head, StatusCode};
 
+use crate::proxy::http::body::Length;
 use crate::proxy::http::h1::write::may_trail;
 use crate::proxy::message::{Fields, Name, Response};
 
-/// The head. Fields that belong to an HTTP/1.1 connection stay behind (RFC 9113 §8.2.2).
-pub(super) fn head(response: &Response) -> Head<()> {
+/// The head. Fields that belong to an HTTP/1.1 connection stay behind (RFC 9113 §8.2.2). A tunnel begins with a 200
+/// (RFC 8441 §5).
+pub(super) fn head(response: &Response, length: Length) -> Head<()> {
     let mut head = Head::new(());
-    *head.status_mut() = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = if length == Length::Tunnel { 200 } else { response.status };
+    *head.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     head.headers_mut().reserve(response.fields.len());
     for (name, raw, value) in response.fields.iter() {
         if !is_of_connection(name) {
@@ -39,7 +42,13 @@ fn add(headers: &mut HeaderMap, raw: &[u8], value: &[u8]) {
 fn is_of_connection(name: Name) -> bool {
     matches!(
         name,
-        Name::Connection | Name::KeepAlive | Name::ProxyConnection | Name::TransferEncoding | Name::Upgrade | Name::Te
+        Name::Connection
+            | Name::KeepAlive
+            | Name::ProxyConnection
+            | Name::TransferEncoding
+            | Name::Upgrade
+            | Name::Te
+            | Name::SecWebSocketAccept
     )
 }
 
@@ -56,7 +65,7 @@ mod tests {
             response.fields.add(name.as_bytes(), b"1");
         }
         response.fields.add(b"Set-Cookie", b"2");
-        let head = head(&response);
+        let head = head(&response, Length::Empty);
         assert_eq!(head.status(), 404);
         let names: Vec<_> = head.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
         assert_eq!(names, [("x-a", &b"1"[..]), ("set-cookie", b"1"), ("set-cookie", b"2")]);

@@ -269,6 +269,7 @@ fn builder(rules: &Rules<'_>) -> Builder {
         .max_concurrent_reset_streams(MOST_RESETS)
         .max_local_error_reset_streams(Some(MOST_ERRORS))
         .reset_stream_duration(LINGER)
+        .enable_connect_protocol()
         .max_send_buffer_size(STREAM_WINDOW as usize);
     builder
 }

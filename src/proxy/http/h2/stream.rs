@@ -163,12 +163,24 @@ impl Downstream for Stream {
         self.trailers.as_ref()
     }
 
+    fn expects_continue(&self) -> bool {
+        self.expects_continue
+    }
+
+    fn interim(&mut self, response: &Response) {
+        if !self.has_started() {
+            // A stream that is over says so when it is written to.
+            let _ = self.respond.send_informational(response::head(response, Length::Empty));
+        }
+    }
+
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Gone> {
         self.poll_reset(cx).map(|()| Gone::Surely)
     }
 
     fn start(&mut self, response: &Response, length: Length) {
-        self.sending = Sending::Head { head: response::head(response), empty: length == Length::Empty, end: None };
+        self.sending =
+            Sending::Head { head: response::head(response, length), empty: length == Length::Empty, end: None };
     }
 
     fn has_started(&self) -> bool {

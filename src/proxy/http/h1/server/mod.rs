@@ -22,7 +22,10 @@ pub struct Server {
     request: Facts,
     /// How much the connection had sent when the response was started.
     started_at: Option<u64>,
+    /// Nothing else waited to be written then.
+    retractable: bool,
     keeps: bool,
+    tunnel: bool,
     aborted: bool,
     served: u64,
 }
@@ -44,7 +47,9 @@ impl Server {
             stream: Stream::new(channel),
             request: Facts::default(),
             started_at: None,
+            retractable: false,
             keeps: true,
+            tunnel: false,
             aborted: false,
             served: 0,
         }
@@ -61,9 +66,19 @@ impl Server {
         match (length, self.request.version) {
             (Length::Empty, _) => (Framing::Empty, keeps),
             (Length::Known(length), _) => (Framing::Length(length), keeps),
-            (Length::Unknown, Version::Http10) => (Framing::Close, false),
+            (Length::Unknown, Version::Http10) | (Length::Tunnel, _) => (Framing::Close, false),
             (Length::Unknown, Version::Http11 | Version::Http2) => (Framing::Chunked, keeps),
         }
+    }
+
+    /// From here on the connection carries a tunnel, and nothing after it.
+    fn start_tunnel(&mut self, response: &Response) {
+        self.keeps = false;
+        self.tunnel = true;
+        let output = self.stream.channel.output();
+        write::response_open(output, response);
+        output.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+        self.stream.become_tunnel();
     }
 }
 
@@ -109,11 +124,26 @@ impl Downstream for Server {
         }
     }
 
+    fn expects_continue(&self) -> bool {
+        self.request.expects_continue
+    }
+
+    fn interim(&mut self, response: &Response) {
+        if self.started_at.is_none() && self.request.version != Version::Http10 {
+            let output = self.stream.channel.output();
+            write::response_open(output, response);
+            output.extend_from_slice(b"\r\n");
+        }
+    }
+
     fn start(&mut self, response: &Response, length: Length) {
+        self.retractable = self.stream.channel.unwritten() == 0;
+        self.started_at = Some(self.stream.channel.sent());
+        if length == Length::Tunnel {
+            return self.start_tunnel(response);
+        }
         let (framing, keeps) = self.frame(length);
         self.keeps = keeps;
-        self.started_at = Some(self.stream.channel.sent());
-        self.stream.begin_body(framing);
         let version = self.request.version;
         let output = self.stream.channel.output();
         write::response_open(output, response);
@@ -126,6 +156,7 @@ impl Downstream for Server {
             output.extend_from_slice(b"Connection: keep-alive\r\n");
         }
         output.extend_from_slice(b"\r\n");
+        self.stream.begin_body(framing);
     }
 
     fn has_started(&self) -> bool {
@@ -143,6 +174,9 @@ impl Downstream for Server {
     }
 
     fn finish(&mut self, trailers: Option<&Fields>) {
+        if self.tunnel {
+            return self.stream.end_tunnel();
+        }
         let closes = self.stream.writing() == Framing::Close;
         if !self.stream.finish(trailers.filter(|_| self.request.takes_trailers)) && !closes {
             self.abort();
@@ -158,7 +192,7 @@ impl Downstream for Server {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
-        self.stream.channel.poll_flush(cx).map_err(|_| Fault::ClientGone)
+        self.stream.poll_flush(cx).map_err(|_| Fault::ClientGone)
     }
 
     fn close_after(&mut self) {
@@ -166,7 +200,7 @@ impl Downstream for Server {
     }
 
     fn retract(&mut self) -> bool {
-        let untouched = self.started_at == Some(self.stream.channel.sent());
+        let untouched = self.retractable && self.started_at == Some(self.stream.channel.sent());
         if untouched {
             self.stream.forget();
             self.started_at = None;
@@ -175,7 +209,7 @@ impl Downstream for Server {
     }
 
     fn abort(&mut self) {
-        if self.stream.writing() == Framing::Close {
+        if self.stream.writing() == Framing::Close && !self.tunnel {
             // A close in good order would say that this was all.
             self.stream.channel.reset_on_close();
         }

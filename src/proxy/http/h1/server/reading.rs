@@ -10,7 +10,7 @@ use crate::proxy::fault::{Fault, Malformed};
 use crate::proxy::http::h1::channel::MOST_TURNS;
 use crate::proxy::http::h1::framing::{self, Framing};
 use crate::proxy::http::h1::head::{self, HeadError, HeadLimits};
-use crate::proxy::http::target;
+use crate::proxy::http::{target, websocket};
 use crate::proxy::message::{Name, Request, Version};
 
 /// What reading a request is bounded by.
@@ -125,6 +125,8 @@ impl Server {
             takes_trailers: request.fields.all(Name::Te).any(|value| has_token(value, b"trailers")),
             expects_continue: expects_continue(request)? && framing != Framing::Empty,
         };
+        request.tunnel =
+            framing == Framing::Empty && request.version == Version::Http11 && websocket::is_asked(request);
         self.stream.expect_body(framing);
         Ok(())
     }

@@ -1,0 +1,102 @@
+//! An exchange that goes to a backend: what bounds it, and how its answer comes back.
+
+use std::sync::Arc;
+
+use super::{Exchange, Messages, set_hsts};
+use crate::proxy::balance::Pool;
+use crate::proxy::fault::Fault;
+use crate::proxy::http::body::{Downstream, Length};
+use crate::proxy::http::{grpc, hop_by_hop};
+use crate::proxy::message::Request;
+use crate::proxy::snapshot::Route;
+use crate::proxy::upstream::{self, Call, Timeouts};
+use crate::proxy::worker::Worker;
+
+impl<'a> Exchange<'a> {
+    /// Sends the request to a backend of the pool and its answer to the client.
+    pub(super) async fn forward<D: Downstream>(
+        &mut self,
+        client: &mut D,
+        Messages { request, response }: Messages<'_>,
+        (route, pool): (&Route, &Arc<Pool>),
+        hsts: Option<&[u8]>,
+    ) -> Result<(), Fault> {
+        let grpc = grpc::is_call(request);
+        let body_limit = route.body_limit.filter(|_| !grpc && !request.tunnel);
+        if let (Length::Known(length), Some(limit)) = (client.request_length(), body_limit)
+            && length > limit
+        {
+            return Err(Fault::BodyTooLarge);
+        }
+        if !client.expects_continue() {
+            request.fields.remove(b"expect");
+        }
+        let connection = self.connection;
+        let worker = &connection.worker;
+        let call = self.call(request, (route, pool), worker, grpc);
+        let begun = upstream::forward(client, &call, response, &mut self.trip).await?;
+        hop_by_hop::strip_response(&mut response.fields).map_err(|_| Fault::BackendMalformed)?;
+        if response.status == 204 {
+            // It has no body whatever it announces (RFC 9110 §8.6); a client that waits for one would take the next answer for it.
+            response.fields.remove(b"content-length");
+        }
+        set_hsts(response, hsts);
+        self.start(client, response, begun.length());
+        if begun.length() != Length::Tunnel {
+            return upstream::relay(client, &call, begun, &mut self.trip).await;
+        }
+        let _counted = Tunnel::begin(worker);
+        let draining = || connection.port.draining.get() || worker.is_draining();
+        upstream::tunnel(client, &call, begun, &mut self.trip, draining).await
+    }
+
+    /// The request as the pool gets it, with its deadlines. Calls of gRPC may be silent, in either direction and before their
+    /// answer, for as long as tunnels; what bounds them is their own deadline.
+    fn call<'c>(
+        &self,
+        request: &'c Request,
+        (route, pool): (&Route, &'c Arc<Pool>),
+        worker: &'c Worker,
+        grpc: bool,
+    ) -> Call<'c>
+    where
+        'a: 'c,
+    {
+        let tunnel_idle = route.timeouts.tunnel_idle.limit();
+        let timeouts = &route.timeouts;
+        let (response, idle) =
+            if grpc { (tunnel_idle, tunnel_idle) } else { (timeouts.response.limit(), timeouts.idle.limit()) };
+        let body_idle = self.listener.timeouts.body_idle.0;
+        let deadline = if grpc { grpc::timeout(request) } else { None };
+        Call {
+            request,
+            pool,
+            timeouts: Timeouts { connect: timeouts.connect.limit(), response, idle },
+            body_limit: route.body_limit.filter(|_| !grpc),
+            body_idle: if grpc { tunnel_idle } else { Some(body_idle) },
+            write_idle: self.listener.timeouts.write_idle.0,
+            tunnel_idle,
+            tunnel_drain: self.snapshot.tunnel_drain,
+            total: worker.alarms.after(timeouts.total.limit()).min(worker.alarms.after(deadline)),
+            alarm: self.alarm,
+            client: &worker.upstream,
+            metrics: &worker.metrics,
+        }
+    }
+}
+
+/// A tunnel among its worker's, in whatever way it ends.
+struct Tunnel<'a>(&'a Worker);
+
+impl<'a> Tunnel<'a> {
+    fn begin(worker: &'a Worker) -> Self {
+        worker.tunnels.set(worker.tunnels.get() + 1);
+        Self(worker)
+    }
+}
+
+impl Drop for Tunnel<'_> {
+    fn drop(&mut self) {
+        self.0.tunnels.set(self.0.tunnels.get() - 1);
+    }
+}

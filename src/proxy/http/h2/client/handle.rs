@@ -1,0 +1,169 @@
+//! What exchanges know of a connection that they share.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use h2::client::SendRequest;
+
+use crate::base::alarm::{Alarms, Moment};
+use crate::base::buffers::Buffers;
+use crate::proxy::http::h2::piece::Piece;
+
+/// Streams on one connection at most, whatever the backend allows: with more, one connection is one core's and one loss's.
+pub(super) const MOST_STREAMS: usize = 100;
+
+/// A connection as the pool keeps it: streams are opened through it. The connection ends when it is dropped and its streams are
+/// over.
+pub struct Handle {
+    pub(super) send: SendRequest<Piece>,
+    pub(super) state: Rc<State>,
+}
+
+/// How a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It takes streams.
+    Open,
+    /// It has as many streams as it may.
+    Full,
+    /// It takes no more streams: the backend said so, or it has ended.
+    Over,
+}
+
+/// What the connection's task and its streams share.
+pub(super) struct State {
+    pub(super) alarms: Rc<Alarms>,
+    pub(super) buffers: Rc<Buffers>,
+    /// What all streams hold of requests' bodies.
+    pub(super) held: Rc<Cell<usize>>,
+    pub(super) streams: Cell<usize>,
+    /// When something was last read.
+    pub(super) heard: Cell<Moment>,
+    /// Since when it has had no stream.
+    pub(super) idle_since: Cell<Moment>,
+    pub(super) opened: Moment,
+    pub(super) over: Cell<bool>,
+    /// It has carried a stream before.
+    pub(super) used: Cell<bool>,
+    /// Somebody wants to know whether the backend is still there.
+    pub(super) asked: Cell<bool>,
+    /// Who waits to hear from the backend.
+    listening: RefCell<Vec<Waker>>,
+    /// The connection's task.
+    task: RefCell<Option<Waker>>,
+}
+
+impl State {
+    pub(super) fn new(alarms: &Rc<Alarms>, buffers: &Rc<Buffers>) -> Rc<Self> {
+        let now = alarms.now();
+        Rc::new(Self {
+            alarms: Rc::clone(alarms),
+            buffers: Rc::clone(buffers),
+            held: Rc::default(),
+            streams: Cell::new(0),
+            heard: Cell::new(now),
+            idle_since: Cell::new(now),
+            opened: now,
+            over: Cell::new(false),
+            used: Cell::new(false),
+            asked: Cell::new(false),
+            listening: RefCell::default(),
+            task: RefCell::default(),
+        })
+    }
+
+    /// Something was read.
+    pub(super) fn hear(&self) {
+        self.heard.set(self.alarms.now());
+        self.asked.set(false);
+        self.tell();
+    }
+
+    /// The connection has ended or takes no more streams.
+    pub(super) fn end(&self) {
+        self.over.set(true);
+        self.tell();
+    }
+
+    fn tell(&self) {
+        self.listening.borrow_mut().drain(..).for_each(Waker::wake);
+    }
+
+    /// To be woken when somebody asks.
+    pub(super) fn set_task(&self, cx: &Context<'_>) {
+        let mut task = self.task.borrow_mut();
+        if !task.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            *task = Some(cx.waker().clone());
+        }
+    }
+}
+
+impl Handle {
+    /// How it is.
+    pub fn health(&self) -> Health {
+        if self.state.over.get() {
+            return Health::Over;
+        }
+        let most = self.send.current_max_send_streams().min(MOST_STREAMS);
+        if self.state.streams.get() < most { Health::Open } else { Health::Full }
+    }
+
+    /// How many streams it may have at once.
+    pub fn capacity(&self) -> usize {
+        self.send.current_max_send_streams().clamp(1, MOST_STREAMS)
+    }
+
+    /// How long it has had no stream; nothing where it has one.
+    pub fn idle(&self) -> Option<Duration> {
+        (self.state.streams.get() == 0).then(|| self.state.alarms.now().since(self.state.idle_since.get()))
+    }
+
+    /// When it was opened.
+    pub fn opened(&self) -> Moment {
+        self.state.opened
+    }
+
+    /// How long nothing has been heard of the backend.
+    pub fn silence(&self) -> Duration {
+        self.state.alarms.now().since(self.state.heard.get())
+    }
+
+    /// A probe of the backend: [`Probe::poll`] asks for a sign of life.
+    pub fn probe(&self) -> Probe {
+        Probe { state: Rc::clone(&self.state), begun: false }
+    }
+}
+
+/// A question whether the backend is still there.
+pub struct Probe {
+    state: Rc<State>,
+    begun: bool,
+}
+
+impl Probe {
+    /// Ready with whether it is, once it is known. Keeps no deadline; dropping it asks nothing more.
+    pub fn poll(&mut self, cx: &Context<'_>) -> Poll<bool> {
+        if self.state.over.get() {
+            return Poll::Ready(false);
+        }
+        if self.begun && !self.state.asked.get() {
+            return Poll::Ready(true);
+        }
+        if !self.begun {
+            self.begun = true;
+            self.state.asked.set(true);
+            if let Some(task) = self.state.task.borrow().as_ref() {
+                task.wake_by_ref();
+            }
+        }
+        self.state.listening.borrow_mut().push(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// It took too long: the connection takes no more streams.
+    pub fn give_up(&self) {
+        self.state.end();
+    }
+}

@@ -1,0 +1,122 @@
+//! New connections to backends. One that may speak HTTP/2 is opened once for all who wait for it.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+use super::client::{Idle, Kept, Key, Limits, Room, Shared, Wanted};
+use super::connection::Connection;
+use super::dial::{Spoken, dial};
+use crate::base::alarm::{Alarm, Moment};
+use crate::proxy::balance::{Endpoint, Pool};
+use crate::proxy::fault::Fault;
+use crate::proxy::http::h1::channel::Channel;
+use crate::proxy::http::h1::stream::Stream;
+use crate::proxy::http::h2::client;
+use crate::proxy::io::Io;
+
+/// How many requests wait for one connection before another is opened, while nothing is known of how many it will carry.
+pub(super) const MOST_WAITING: usize = 100;
+
+/// A connection that is being opened.
+#[derive(Default)]
+pub(super) struct Opening {
+    waiting: Cell<usize>,
+    result: Cell<Option<Result<(), Fault>>>,
+    wakers: RefCell<Vec<Waker>>,
+}
+
+impl Opening {
+    /// How many wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.get()
+    }
+
+    /// Waits for the connection, up to `due`.
+    pub(super) async fn wait(&self, alarm: &Alarm, due: Moment) -> Result<(), Fault> {
+        self.waiting.set(self.waiting.get() + 1);
+        std::future::poll_fn(|cx| {
+            if let Some(result) = self.result.get() {
+                return Poll::Ready(result);
+            }
+            self.wakers.borrow_mut().push(cx.waker().clone());
+            alarm.poll(cx, due).map(|()| Err(Fault::ConnectTimeout))
+        })
+        .await
+    }
+
+    /// It is open or has failed.
+    pub(super) fn end(&self, result: Result<(), Fault>) {
+        self.result.set(Some(result));
+        self.wakers.borrow_mut().drain(..).for_each(Waker::wake);
+    }
+}
+
+/// Opens a connection that is known to speak HTTP/1.1.
+pub(super) async fn h1(
+    room: &Room,
+    wanted: &Wanted<'_>,
+    (key, alarm): (Key, &Alarm),
+    due: Moment,
+) -> Result<Connection, Fault> {
+    let (io, _) = dial(wanted.endpoint, wanted.call.pool, alarm, due).await?;
+    Ok(connection(room, key, io))
+}
+
+fn connection(room: &Room, key: Key, io: Io) -> Connection {
+    let stream = Stream::new(Channel::new(io, Rc::clone(&room.buffers)));
+    Connection::new(stream, key, (room.next_serial(), room.alarms.now()))
+}
+
+/// The task of a connection that may speak HTTP/2: opens it, tells who waits, and drives it to its end.
+pub(super) fn shared(
+    room: &Rc<Room>,
+    wanted: &Wanted<'_>,
+    (key, opening): (Key, Rc<Opening>),
+    due: Moment,
+) -> impl Future<Output = ()> + 'static {
+    let (room, endpoint, pool) = (Rc::clone(room), Arc::clone(wanted.endpoint), Arc::clone(wanted.call.pool));
+    let limits = Limits::of(&pool);
+    async move {
+        let opened = open(&room, &endpoint, &pool, due).await;
+        let mut driven = None;
+        let result = opened.map(|opened| {
+            let mut all = room.kept.borrow_mut();
+            let kept: &mut Kept = all.entry(key).or_default();
+            match opened {
+                Opened::H1(io) => {
+                    kept.chose_h1 = true;
+                    let connection = connection(&room, key, io);
+                    let until = room.alarms.now().plus(limits.idle);
+                    kept.idle.push(Idle { connection, until });
+                }
+                Opened::H2(handle, connection) => {
+                    driven = Some(connection);
+                    kept.shared.push(Shared { handle, serial: room.next_serial(), limits });
+                }
+            }
+        });
+        room.end_opening(key, &opening, result);
+        if let Some(connection) = driven {
+            connection.drive().await;
+        }
+    }
+}
+
+/// What a connection turned out to be.
+enum Opened {
+    H1(Io),
+    H2(client::Handle, Box<client::Connection>),
+}
+
+async fn open(room: &Room, endpoint: &Endpoint, pool: &Pool, due: Moment) -> Result<Opened, Fault> {
+    let alarm = room.alarms.alarm();
+    let (io, spoken) = dial(endpoint, pool, &alarm, due).await?;
+    if spoken == Spoken::H1 {
+        return Ok(Opened::H1(io));
+    }
+    let channel = Channel::new(io, Rc::clone(&room.buffers));
+    let (handle, connection) = client::open(channel, (&room.alarms, &room.buffers), due).await?;
+    Ok(Opened::H2(handle, Box::new(connection)))
+}

@@ -1,0 +1,188 @@
+//! A tunnel: bytes both ways until both sides have ended, or nothing has moved for too long.
+
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::attempt::Begun;
+use super::backend::Backend;
+use super::forward::{Call, Trip};
+use crate::base::alarm::Moment;
+use crate::proxy::fault::Fault;
+use crate::proxy::http::body::{Downstream, Progress};
+use crate::proxy::http::h1::channel::{GATHER, MOST_TURNS};
+
+/// How long one side may stay silent after the other has ended.
+const HALF_CLOSED: Duration = Duration::from_secs(60);
+
+/// Passes bytes on in both directions; the client's response has been started. An end of one side is passed on, and the other may
+/// go on. A side that breaks ends the tunnel, and so do `tunnel_idle` without a byte, the exchange's deadline, and a drain that
+/// has lasted for `call.tunnel_drain`.
+pub async fn tunnel<D: Downstream>(
+    client: &mut D,
+    call: &Call<'_>,
+    begun: Begun,
+    trip: &mut Trip,
+    draining: impl Fn() -> bool,
+) -> Result<(), Fault> {
+    let Begun { mut backend, mut asked, .. } = begun;
+    let alarms = call.alarm.alarms();
+    let mut tunnel = Tunnel::default();
+    let mut idle = alarms.after(call.tunnel_idle);
+    let mut cut = Moment::NEVER;
+    let result = std::future::poll_fn(|cx| {
+        match tunnel.poll(cx, client, &mut backend) {
+            Poll::Ready(done) => return Poll::Ready(done),
+            Poll::Pending if tunnel.take_moved() => {
+                let half = (tunnel.up.ended || tunnel.down.ended).then_some(HALF_CLOSED);
+                idle = alarms.after(half.or(call.tunnel_idle));
+            }
+            Poll::Pending => {}
+        }
+        if draining() && cut == Moment::NEVER {
+            cut = alarms.after(Some(call.tunnel_drain));
+        }
+        let now = alarms.now();
+        call.alarm.poll(cx, idle.min(cut).min(call.total)).map(|()| match now {
+            now if now >= cut => Ok(()),
+            now if now >= idle => Err(Fault::StreamTimeout),
+            _ => Err(Fault::TotalTimeout),
+        })
+    })
+    .await;
+    (trip.request_bytes, trip.response_bytes) = (tunnel.up.bytes, tunnel.down.bytes);
+    if let Err(fault) = result {
+        asked.failed(fault);
+        client.abort();
+    }
+    result
+}
+
+/// One direction.
+#[derive(Default)]
+struct Way {
+    bytes: u64,
+    /// Its sender has ended.
+    ended: bool,
+    /// The end has reached its receiver.
+    closed: bool,
+}
+
+/// Both directions.
+#[derive(Default)]
+struct Tunnel {
+    up: Way,
+    down: Way,
+    moved: bool,
+}
+
+impl Tunnel {
+    /// Moves what can be moved. Ready when both directions are over, or one broke.
+    fn poll<D: Downstream>(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut D,
+        backend: &mut Backend,
+    ) -> Poll<Result<(), Fault>> {
+        for _ in 0..MOST_TURNS {
+            let again = self.poll_up(cx, client, backend)? | self.poll_down(cx, client, backend)?;
+            if self.up.closed && self.down.closed {
+                return Poll::Ready(Ok(()));
+            }
+            if !again {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// From the client to the backend. Whether there may be more at once.
+    fn poll_up<D: Downstream>(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut D,
+        backend: &mut Backend,
+    ) -> Result<bool, Fault> {
+        let way = &mut self.up;
+        if way.closed {
+            return Ok(false);
+        }
+        let (full, mut gathered) = (backend.wants() == 0, false);
+        while !way.ended && backend.wants() > 0 {
+            match client.poll_body(cx, backend.room(), GATHER) {
+                Poll::Ready(Ok(Progress::Data(count))) => {
+                    way.bytes += count as u64;
+                    gathered = backend.appended(count);
+                }
+                Poll::Ready(Ok(Progress::End)) => {
+                    way.ended = true;
+                    backend.end_tunnel();
+                }
+                // Who has been told of the other side's end may leave as it likes.
+                Poll::Ready(Err(_)) if self.down.ended => {
+                    way.ended = true;
+                    backend.end_tunnel();
+                    self.down.closed = true;
+                }
+                Poll::Ready(Err(_)) => return Err(Fault::ClientGone),
+                Poll::Pending => break,
+            }
+        }
+        self.moved |= gathered;
+        match backend.poll_flush(cx) {
+            Poll::Ready(Ok(())) => way.closed = way.ended,
+            Poll::Ready(Err(())) if self.down.ended => (way.ended, way.closed) = (true, true),
+            Poll::Ready(Err(())) => return Err(Fault::BackendReset),
+            Poll::Pending => return Ok(false),
+        }
+        Ok(!way.closed && (gathered || full))
+    }
+
+    /// From the backend to the client. Whether there may be more at once.
+    fn poll_down<D: Downstream>(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut D,
+        backend: &mut Backend,
+    ) -> Result<bool, Fault> {
+        let way = &mut self.down;
+        if way.closed {
+            return Ok(false);
+        }
+        let (full, mut gathered) = (client.wants() == 0, false);
+        while !way.ended && client.wants() > 0 {
+            let limit = client.wants();
+            match backend.poll_body(cx, client.room(), limit) {
+                Poll::Ready(Ok(Progress::Data(count))) => {
+                    way.bytes += count as u64;
+                    client.appended(count);
+                    gathered = true;
+                }
+                Poll::Ready(Ok(Progress::End)) => {
+                    way.ended = true;
+                    client.finish(None);
+                }
+                Poll::Ready(Err(_)) if self.up.ended => {
+                    way.ended = true;
+                    client.finish(None);
+                    self.up.closed = true;
+                }
+                Poll::Ready(Err(fault)) => return Err(fault),
+                Poll::Pending => break,
+            }
+        }
+        self.moved |= gathered;
+        match client.poll_flush(cx) {
+            Poll::Ready(Ok(())) => way.closed = way.ended,
+            Poll::Ready(Err(_)) if self.up.ended => (way.ended, way.closed) = (true, true),
+            Poll::Ready(Err(fault)) => return Err(fault),
+            Poll::Pending => return Ok(false),
+        }
+        Ok(!way.closed && (gathered || full))
+    }
+
+    /// Whether anything has moved since this was last asked.
+    fn take_moved(&mut self) -> bool {
+        std::mem::take(&mut self.moved)
+    }
+}
