@@ -116,7 +116,7 @@ pub async fn forward<D: Downstream>(
 /// the request, and the client would wait twice as long as its route allows.
 fn may_repeat(failed: &Failed, replayable: bool) -> bool {
     match failed.fault {
-        Fault::ConnectFailed | Fault::ConnectTimeout => true,
+        Fault::ConnectFailed | Fault::ConnectTimeout | Fault::BackendTls(_) => true,
         Fault::BackendReset => failed.unseen || replayable,
         _ => false,
     }
