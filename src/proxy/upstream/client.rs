@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use foldhash::fast::FixedState;
 
-use super::connection::{self, Connection};
+use super::connection::Connection;
+use super::dial;
 use crate::base::alarm::{Alarm, Alarms, Moment};
 use crate::base::buffers::Buffers;
 use crate::proxy::balance::Endpoint;
 use crate::proxy::fault::Fault;
 use crate::proxy::http::h1::channel::Channel;
 use crate::proxy::http::h1::stream::Stream;
-use crate::proxy::io::Io;
+use crate::proxy::tls::Offer;
 
 /// How many unused connections are kept per endpoint and worker.
 const MOST_IDLE: usize = 512;
@@ -60,8 +61,8 @@ impl Client {
 
     /// Opens a new connection before `due`.
     pub(super) async fn open(&self, endpoint: &Endpoint, alarm: &Alarm, due: Moment) -> Result<Connection, Fault> {
-        let stream = connection::open(&endpoint.url.target, alarm, due).await?;
-        let channel = Channel::new(Io::Plain(stream), Rc::clone(&self.buffers));
+        let (io, _) = dial::open(endpoint, Offer::Http1, alarm, due).await?;
+        let channel = Channel::new(io, Rc::clone(&self.buffers));
         Ok(Connection {
             stream: Stream::new(channel),
             endpoint: endpoint.id,

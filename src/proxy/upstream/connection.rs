@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 
-use crate::base::alarm::{Alarm, Moment};
+use crate::base::alarm::Moment;
 use crate::proxy::balance::Target;
-use crate::proxy::fault::Fault;
 use crate::proxy::http::h1::server::has_token;
 use crate::proxy::http::h1::stream::Stream;
 use crate::proxy::message::{Name, Response, Version};
@@ -49,17 +48,8 @@ fn announced(value: &[u8]) -> Option<u64> {
     timeout.trim_matches('"').parse().ok()
 }
 
-/// Opens a connection before `due`.
-pub(super) async fn open(target: &Target, alarm: &Alarm, due: Moment) -> Result<Socket, Fault> {
-    let mut connecting = std::pin::pin!(dial(target));
-    std::future::poll_fn(|cx| match connecting.as_mut().poll(cx) {
-        std::task::Poll::Ready(done) => std::task::Poll::Ready(done.map_err(|_| Fault::ConnectFailed)),
-        std::task::Poll::Pending => alarm.poll(cx, due).map(|()| Err(Fault::ConnectTimeout)),
-    })
-    .await
-}
-
-async fn dial(target: &Target) -> io::Result<Socket> {
+/// Connects a socket.
+pub(super) async fn dial(target: &Target) -> io::Result<Socket> {
     let stream = match target {
         Target::Address(address) => TcpStream::connect(*address).await?,
         Target::Name(name, port) => first_of(lookup_host((name.as_str(), *port)).await?).await?,

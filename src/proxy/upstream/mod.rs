@@ -7,6 +7,7 @@ mod attempt;
 mod client;
 mod clocks;
 mod connection;
+mod dial;
 mod forward;
 mod relay;
 mod sending;
