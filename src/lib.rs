@@ -35,6 +35,7 @@
 //! * A request has one meaning to every part that sees it, or it is refused: one framing, one host, one deciding path.
 //! * Every size, count and time is bounded. Deadlines are alarms on a coarse clock ([`base::alarm`]), not timers.
 //! * A reload is all or nothing, and what has not changed goes on: connections, counts, tickets, certificates.
+//! * A backend whose URL says `https` is verified before a byte of a request is written to it, or it is not spoken to.
 //! * A request that a backend may have acted on is not sent again, unless it is GET, HEAD or OPTIONS.
 //! * A panic costs one exchange (HTTP/2) or one connection (HTTP/1.1) and is counted.
 //!

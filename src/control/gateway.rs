@@ -14,7 +14,6 @@ use crate::control::config::{self, Config, Overrides, Sources, Workers};
 use crate::control::inventory::Inventory;
 use crate::control::ports::Ports;
 use crate::proxy::snapshot::Live;
-use crate::proxy::tls::CertificateSettings;
 use crate::proxy::worker::Shared;
 
 /// What is live, and where it came from.
@@ -53,10 +52,14 @@ pub struct Watched {
 }
 
 impl Watched {
-    fn of(sources: &Sources, certificates: &[CertificateSettings], read_at: SystemTime) -> Self {
-        let pairs = certificates.iter().flat_map(|pair| [&pair.cert.value, &pair.key.value]).cloned();
+    /// What was read, and the files that `config` names, where there is one.
+    fn of(sources: &Sources, config: Option<&Config>, read_at: SystemTime) -> Self {
+        let certificates = config.into_iter().flat_map(|config| &config.certificates);
+        let pairs = certificates.flat_map(|pair| [&pair.cert.value, &pair.key.value]);
+        let pools = config.into_iter().flat_map(|config| &config.pools).filter_map(|pool| pool.tls.as_ref());
+        let named = pairs.chain(pools.flat_map(|tls| tls.files()));
         Self {
-            files: sources.files().map(Path::to_owned).chain(pairs).collect(),
+            files: sources.files().map(Path::to_owned).chain(named.cloned()).collect(),
             patterns: sources.patterns().map(Path::to_owned).collect(),
             read_at,
         }
@@ -97,12 +100,12 @@ pub fn accept(
     let loaded = match Config::load(&source.file, &config::of_process(), &source.overrides) {
         Ok(loaded) => loaded,
         Err(failure) => {
-            let watched = Watched::of(&failure.sources, &[], read_at);
+            let watched = Watched::of(&failure.sources, None, read_at);
             let marked = failure.marked(false);
             return Err(Box::new(Refused { marked, ..*refused(&failure.problems, &failure.sources, watched) }));
         }
     };
-    let watched = Watched::of(&loaded.sources, &loaded.config.certificates, read_at);
+    let watched = Watched::of(&loaded.sources, Some(&loaded.config), read_at);
     match build(&loaded.config, registry, previous) {
         Ok(mut built) => {
             let mut warnings = loaded.warnings;
@@ -189,6 +192,7 @@ impl Gateway {
         let (accepted, warnings) = accept(&self.source, &self.shared.registry, Some(&self.live.built))?;
         if accepted.config == self.live.config
             && !accepted.built.certificates.differ_from(&self.live.built.certificates)
+            && !accepted.built.backends.differ_from(&self.live.built.backends)
         {
             (self.live.sources, self.live.watched) = (accepted.sources, accepted.watched);
             self.mended(Reload::Unchanged);
@@ -226,6 +230,7 @@ impl Gateway {
         self.live.built.certificates.swap(&hosts);
         if let Some(previous) = previous {
             self.live.built.certificates.tell_problems(&previous.certificates);
+            self.live.built.backends.tell(&previous.backends);
         }
         let generation = self.live.built.snapshot.generation;
         self.state_facts(generation);

@@ -41,8 +41,10 @@ pub enum Fault {
     NoBackend,
     /// The backend refused the connection or could not be reached.
     ConnectFailed,
-    /// The backend did not accept the connection in time.
+    /// The backend did not accept the connection, or not finish the TLS handshake, in time.
     ConnectTimeout,
+    /// TLS to the backend could not be established, so that nothing of the request was sent.
+    BackendTls(TlsFault),
     /// The backend closed or reset the connection before its answer was complete.
     BackendReset,
     /// The backend's answer is malformed.
@@ -74,6 +76,27 @@ pub enum Malformed {
     Path,
     /// The rewrite's prefix is spelled differently in the raw path than in the deciding one.
     Rewrite,
+}
+
+/// Why there is no TLS connection to a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TlsFault {
+    /// Its certificate has expired.
+    CertificateExpired,
+    /// Its certificate is for another name.
+    WrongName,
+    /// Its certificate was issued by nobody whom the pool trusts.
+    UnknownIssuer,
+    /// Its certificate cannot be accepted for another reason.
+    Certificate,
+    /// It has no HTTP version in common with what the pool offers.
+    NoSharedProtocol,
+    /// It does not speak TLS, or not as we do.
+    Protocol,
+    /// It refused, most often for want of a client certificate.
+    AlertReceived,
+    /// It closed or reset the connection within the handshake.
+    Closed,
 }
 
 /// What the table says of one fault.
@@ -124,6 +147,7 @@ impl Fault {
             Self::NoBackend => facts(503, Upstream, "no_backend", "destination_unavailable", false),
             Self::ConnectFailed => facts(502, Upstream, "connect_failed", "connection_refused", false),
             Self::ConnectTimeout => facts(504, Upstream, "connect_timeout", "connection_timeout", false),
+            Self::BackendTls(fault) => fault.facts(),
             Self::BackendReset => facts(502, Upstream, "backend_reset", "connection_terminated", false),
             Self::BackendMalformed => facts(502, Upstream, "backend_malformed", "http_protocol_error", false),
             Self::BackendHeadersTooLarge => {
@@ -145,5 +169,22 @@ impl Fault {
     /// The name in metrics and logs.
     pub const fn reason(self) -> &'static str {
         self.facts().reason
+    }
+}
+
+impl TlsFault {
+    /// Its part of the table.
+    const fn facts(self) -> Facts {
+        let (reason, proxy_status) = match self {
+            Self::CertificateExpired => ("backend_certificate_expired", "tls_certificate_error"),
+            Self::WrongName => ("backend_certificate_wrong_name", "tls_certificate_error"),
+            Self::UnknownIssuer => ("backend_certificate_unknown_issuer", "tls_certificate_error"),
+            Self::Certificate => ("backend_certificate_invalid", "tls_certificate_error"),
+            Self::NoSharedProtocol => ("backend_no_shared_protocol", "tls_protocol_error"),
+            Self::Protocol => ("backend_tls_protocol", "tls_protocol_error"),
+            Self::AlertReceived => ("backend_tls_alert", "tls_alert_received"),
+            Self::Closed => ("backend_tls_closed", "connection_terminated"),
+        };
+        facts(502, Side::Upstream, reason, proxy_status, false)
     }
 }

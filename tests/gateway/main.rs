@@ -26,3 +26,4 @@ mod sharing;
 mod smuggling;
 mod startup;
 mod support;
+mod upstream_tls;

@@ -19,6 +19,8 @@ fn assert_good(config: &str) {
     let home = Home::new(config);
     std::fs::create_dir(home.path("certs")).unwrap();
     home.install("certs/example.com", &["example.com", "*.example.com"]);
+    home.install("certs/me", &[]);
+    home.replace("certs/backends.pem", &home.authority.certificate());
     let mut process = home.start("check");
     assert_eq!(process.wait().code(), Some(0), "{config}\n{}", process.output());
 }

@@ -148,7 +148,7 @@ fn warn(settings: &CertificateSettings, pair: &Pair, problems: &mut Vec<Problem>
 }
 
 /// What is wrong, and what to do: the two halves of a certificate's message.
-fn told(message: &impl std::fmt::Display) -> (String, String) {
+pub(super) fn told(message: &impl std::fmt::Display) -> (String, String) {
     let text = message.to_string();
     match text.rsplit_once("; ") {
         Some((message, advice)) => (message.to_owned(), advice.to_owned()),

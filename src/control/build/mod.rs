@@ -3,6 +3,7 @@
 //! Nothing is changed here: what a build made takes effect when the caller makes its snapshot current and then calls
 //! [`Certificates::swap`]. So a config that is refused has touched nothing.
 
+mod backends;
 mod certificates;
 mod coverage;
 mod listeners;
@@ -13,10 +14,11 @@ use std::sync::Arc;
 use crate::base::metrics::Registry;
 use crate::base::settings::{Problem, Severity};
 use crate::control::config::Config;
-use crate::proxy::balance::Pool;
+use crate::proxy::balance::{Pool, Settings};
 use crate::proxy::policy::Hsts;
 use crate::proxy::snapshot::Snapshot;
 
+pub use backends::Backends;
 pub use certificates::{Certificate, Certificates};
 pub use coverage::shown;
 
@@ -26,6 +28,8 @@ pub struct Built {
     pub snapshot: Arc<Snapshot>,
     /// The certificates it serves, and those that wait to be swapped in.
     pub certificates: Certificates,
+    /// How backends are verified.
+    pub backends: Backends,
     /// What the operator should look at.
     pub warnings: Vec<Problem>,
 }
@@ -34,14 +38,15 @@ pub struct Built {
 /// order of backends.
 ///
 /// # Errors
-/// Every problem, at once. Without `previous`, at the start and in `check`, a certificate that cannot be served is one; at a
-/// reload it is a warning, and its last good pair serves on.
+/// Every problem, at once. Without `previous`, at the start and in `check`, a certificate or CA that cannot be used is one; at
+/// a reload it is a warning, and what its files held last serves on.
 pub fn build(config: &Config, registry: &Registry, previous: Option<&Built>) -> Result<Built, Vec<Problem>> {
     let mut problems = Vec::new();
     let certificates =
         certificates::read(&config.certificates, previous.map(|built| &built.certificates), &mut problems);
     problems.extend(coverage::problems(config, &certificates));
-    let pools = pools(config, registry, previous);
+    let backends = backends::read(&config.pools, previous.map(|built| &built.backends), &mut problems);
+    let pools = pools(config, registry, &backends, previous);
     let listeners = listeners::compile(config, registry, &certificates, previous, &mut problems);
     let routes = routes::compile(config, registry, &pools);
     let (errors, warnings) = problems.into_iter().partition::<Vec<_>, _>(|problem| problem.severity == Severity::Error);
@@ -58,10 +63,14 @@ pub fn build(config: &Config, registry: &Registry, previous: Option<&Built>) -> 
         tunnel_drain: config.server.tunnel_drain.0,
         pools,
     };
-    Ok(Built { snapshot: Arc::new(snapshot), certificates, warnings })
+    Ok(Built { snapshot: Arc::new(snapshot), certificates, backends, warnings })
 }
 
-fn pools(config: &Config, registry: &Registry, previous: Option<&Built>) -> Vec<Arc<Pool>> {
+fn pools(config: &Config, registry: &Registry, backends: &Backends, previous: Option<&Built>) -> Vec<Arc<Pool>> {
     let before = |name: &str| previous?.snapshot.pools.iter().find(|pool| pool.name == name).map(Arc::as_ref);
-    config.pools.iter().map(|settings| Arc::new(Pool::build(settings, registry, before(&settings.name)))).collect()
+    let pool = |settings: &Settings| {
+        let name = settings.name.as_str();
+        Arc::new(Pool::build(settings, registry, backends.of(name), before(name)))
+    };
+    config.pools.iter().map(pool).collect()
 }

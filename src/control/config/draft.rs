@@ -108,7 +108,7 @@ fn one_route(section: &mut Section<'_>) -> Option<(route::Settings, Option<balan
         .optional();
     let (named, inline) = match pool {
         Some(At { value: RoutePool::Named(name), place }) => (Some(At::new(name, place)), None),
-        Some(At { value: RoutePool::Inline(pool), place }) => (None, Some((pool, place))),
+        Some(At { value: RoutePool::Inline(pool), place }) => (None, Some((*pool, place))),
         None => (None, None),
     };
     let mut route = route::Settings::keys(section, named);
@@ -124,7 +124,7 @@ fn one_route(section: &mut Section<'_>) -> Option<(route::Settings, Option<balan
 /// `pool` of a route.
 enum RoutePool {
     Named(String),
-    Inline(balance::Settings),
+    Inline(Box<balance::Settings>),
 }
 
 impl Setting for RoutePool {
@@ -139,10 +139,10 @@ impl Setting for RoutePool {
 
     fn read(node: &Node<'_>) -> Option<Self> {
         if node.is_table() {
-            return balance::Settings::read(node).map(Self::Inline);
+            return balance::Settings::read(node).map(Box::new).map(Self::Inline);
         }
         if node.is_list() {
-            return node.short("backends", balance::Settings::keys).map(Self::Inline);
+            return node.short("backends", balance::Settings::keys).map(Box::new).map(Self::Inline);
         }
         match node.scalar()? {
             Scalar::Text(name) | Scalar::Filled(name) if name.contains("://") => node.problem(

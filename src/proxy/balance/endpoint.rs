@@ -1,10 +1,12 @@
-//! One backend of one pool, as all workers share it. It outlives a reload that leaves its URL in its pool.
+//! One backend of one pool, as all workers share it. It outlives a reload that leaves its URL in its pool
+//! and the way it is verified.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::BackendUrl;
+use super::{BackendUrl, Reach};
 use crate::base::metrics::Label;
+use crate::proxy::tls::Peer;
 
 /// One backend of one pool.
 #[derive(Debug)]
@@ -15,6 +17,10 @@ pub struct Endpoint {
     pub url: BackendUrl,
     /// The URL as a metrics label.
     pub label: Label,
+    /// How it is verified inside TLS; nothing where its URL says plain.
+    pub peer: Option<Peer>,
+    /// Whether connections to it can be opened.
+    pub reach: Reach,
     active: AtomicU32,
 }
 
@@ -22,8 +28,9 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 impl Endpoint {
     /// A new endpoint that serves nothing yet.
-    pub fn new(url: BackendUrl, label: Label) -> Self {
-        Self { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), url, label, active: AtomicU32::new(0) }
+    pub fn new(url: BackendUrl, label: Label, peer: Option<Peer>) -> Self {
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        Self { id, url, label, peer, reach: Reach::default(), active: AtomicU32::new(0) }
     }
 
     /// Requests in flight, over all workers.

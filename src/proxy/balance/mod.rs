@@ -2,11 +2,13 @@
 
 mod endpoint;
 mod pool;
+mod reach;
 mod round_robin;
 mod settings;
 mod url;
 
 pub use endpoint::{Active, Endpoint};
 pub use pool::Pool;
+pub use reach::Reach;
 pub use settings::{Algorithm, BackendSettings, Protocol, RetrySettings, Settings};
 pub use url::{BackendUrl, Target};

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::round_robin::RoundRobin;
-use super::{Endpoint, Protocol, Settings};
+use super::{BackendUrl, Endpoint, Protocol, Settings};
 use crate::base::metrics::{Label, Registry};
+use crate::proxy::tls::{BackendTls, Peer};
 
 /// A pool.
 #[derive(Debug)]
@@ -24,25 +25,29 @@ pub struct Pool {
     pub pool_idle: Duration,
     /// How long a connection gets new requests; none where there is no limit.
     pub pool_lifetime: Option<Duration>,
-    /// What the backends speak.
+    /// Which HTTP its backends are spoken to in.
     pub protocol: Protocol,
     order: Arc<RoundRobin>,
 }
 
 impl Pool {
-    /// The pool that `settings` describe. Endpoints of `previous` with the same URL go on, and so does the order where the
-    /// weights are the same.
-    pub fn build(settings: &Settings, registry: &Registry, previous: Option<&Self>) -> Self {
-        let endpoints: Vec<Arc<Endpoint>> = settings
-            .backends
-            .iter()
-            .map(|backend| {
-                let known =
-                    previous.and_then(|pool| pool.endpoints.iter().find(|endpoint| endpoint.url == *backend.url));
-                let fresh = || Arc::new(Endpoint::new(backend.url.value.clone(), registry.label(&backend.url.text)));
-                known.map_or_else(fresh, Arc::clone)
-            })
-            .collect();
+    /// The pool that `settings` describe; `tls` is how it speaks TLS. Endpoints of `previous` with the same URL that are verified in
+    /// the same way go on, and so does the order where the weights are the same.
+    pub fn build(
+        settings: &Settings,
+        registry: &Registry,
+        tls: Option<&Arc<BackendTls>>,
+        previous: Option<&Self>,
+    ) -> Self {
+        let endpoint = |url: &BackendUrl| {
+            let peer = tls.and_then(|tls| peer(settings, tls, url));
+            let alike = |known: &&Arc<Endpoint>| known.url == *url && verified_alike(known, peer.as_ref());
+            match previous.and_then(|pool| pool.endpoints.iter().find(alike)) {
+                Some(known) => Arc::clone(known),
+                None => Arc::new(Endpoint::new(url.clone(), registry.label(&url.text), peer)),
+            }
+        };
+        let endpoints: Vec<Arc<Endpoint>> = settings.backends.iter().map(|backend| endpoint(&backend.url)).collect();
         let weights: Vec<u16> = settings.backends.iter().map(|backend| backend.weight).collect();
         let order = previous
             .filter(|pool| pool.weights == weights && same(&pool.endpoints, &endpoints))
@@ -74,6 +79,22 @@ impl Pool {
     }
 }
 
+/// How the backend at `url` is verified, where it is spoken to inside TLS.
+fn peer(settings: &Settings, tls: &Arc<BackendTls>, url: &BackendUrl) -> Option<Peer> {
+    let of_url = url.peer_name()?;
+    let given = settings.tls.as_ref().and_then(|tls| tls.server_name.as_ref());
+    Some(Peer::new(tls, given.map_or(of_url, |name| name.value.clone())))
+}
+
+/// Whether a connection that was made to the endpoint may be used for one that is verified as `peer` says.
+fn verified_alike(endpoint: &Endpoint, peer: Option<&Peer>) -> bool {
+    match (&endpoint.peer, peer) {
+        (Some(known), Some(peer)) => known.is_same(peer),
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
+    }
+}
+
 fn same(a: &[Arc<Endpoint>], b: &[Arc<Endpoint>]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.id == b.id)
 }
@@ -83,7 +104,7 @@ mod tests {
     use super::*;
     use crate::base::period::Period;
     use crate::base::place::{At, Place};
-    use crate::proxy::balance::{Algorithm, BackendSettings, BackendUrl, RetrySettings};
+    use crate::proxy::balance::{Algorithm, BackendSettings, RetrySettings};
 
     fn settings(ports: &[u16]) -> Settings {
         let backend = |port: &u16| BackendSettings {
@@ -98,13 +119,14 @@ mod tests {
             pool_idle: Period::seconds(55),
             pool_lifetime: Period::seconds(3_600),
             protocol: Protocol::Auto,
+            tls: None,
         }
     }
 
     #[test]
     fn another_endpoint_first_then_the_same_again() {
         let registry = Registry::new();
-        let pool = Pool::build(&settings(&[1, 2]), &registry, None);
+        let pool = Pool::build(&settings(&[1, 2]), &registry, None, None);
         let first = pool.pick(&[]).unwrap().id;
         let second = pool.pick(&[first]).unwrap().id;
         assert_ne!(first, second);
@@ -114,8 +136,8 @@ mod tests {
     #[test]
     fn endpoints_outlive_a_reload_that_keeps_their_url() {
         let registry = Registry::new();
-        let old = Pool::build(&settings(&[1, 2]), &registry, None);
-        let new = Pool::build(&settings(&[2, 3]), &registry, Some(&old));
+        let old = Pool::build(&settings(&[1, 2]), &registry, None, None);
+        let new = Pool::build(&settings(&[2, 3]), &registry, None, Some(&old));
         assert_eq!(new.endpoints[0].id, old.endpoints[1].id);
         assert!(new.endpoints[1].id > old.endpoints[1].id);
     }

@@ -7,6 +7,7 @@ use crate::base::place::At;
 use crate::base::settings::{Node, Problem, Scalar, Section, Setting, Shape, Table};
 
 use super::BackendUrl;
+use crate::proxy::tls::BackendTlsSettings;
 
 /// One `[pool.NAME]`, or a pool written inline in a route.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,8 +24,22 @@ pub struct Settings {
     pub pool_idle: Period,
     /// How long a connection to a backend gets new requests at most; `"0s"` is for ever. Up to 30 days, default 1 h.
     pub pool_lifetime: Period,
-    /// What the backends speak. Default `auto`.
+    /// Which HTTP the backends are spoken to in. Default `auto`.
     pub protocol: Protocol,
+    /// How `https://` backends are verified. Default: by the system's CAs and the host of each URL.
+    pub tls: Option<At<BackendTlsSettings>>,
+}
+
+/// `protocol`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// HTTP/2 with `https://` backends that offer it, else HTTP/1.1.
+    #[default]
+    Auto,
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2: in clear text to `http://` and `unix:` backends; an `https://` backend without it is refused.
+    Http2,
 }
 
 /// `balance`. `weighted` and `weighted_round_robin` are accepted for `round_robin`, which honours weights.
@@ -33,18 +48,6 @@ pub enum Algorithm {
     /// Smooth weighted round robin.
     #[default]
     RoundRobin,
-}
-
-/// `protocol`: what the backends of a pool speak.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Protocol {
-    /// HTTP/2 where TLS agrees on it, HTTP/1.1 otherwise.
-    #[default]
-    Auto,
-    /// HTTP/1.1.
-    H1,
-    /// HTTP/2; without TLS with prior knowledge (RFC 9113 §3.3).
-    H2,
 }
 
 /// One backend: a URL, or a table with `url`.
@@ -92,11 +95,15 @@ impl Table for Settings {
             .within(Period::seconds(0)..=Period::seconds(30 * 86_400))
             .or(Period::seconds(3_600));
         let protocol = section
-            .key("protocol", "What the backends speak: h1, h2 (without TLS: with prior knowledge), or auto.")
+            .key("protocol", "Which HTTP the backends are spoken to in: h1, h2 (in clear text to http:// and unix: ones), or auto: h2 with https:// backends that offer it, else h1.")
             .or(Protocol::default());
+        let tls = section
+            .key("tls", "How https:// backends are verified. Left out: by the system's CAs and the host of each URL.")
+            .optional();
         check(section, &backends);
+        without_https(section, tls.as_ref(), &backends);
         let name = section.name().clone();
-        Some(Self { name, balance, backends, retry, pool_idle, pool_lifetime, protocol })
+        Some(Self { name, balance, backends, retry, pool_idle, pool_lifetime, protocol, tls })
     }
 }
 
@@ -114,6 +121,34 @@ fn check(section: &Section<'_>, backends: &[BackendSettings]) {
     if let Some(first) = backends.first().filter(|_| backends.iter().all(|backend| backend.weight == 0)) {
         let message = "every backend of the pool has weight 0, so that none gets a request";
         section.problem(first.url.place, message, "give one of them a weight from 1 to 256");
+    }
+}
+
+/// Who writes `tls` means to be safe: where it would do nothing, that is told.
+fn without_https(section: &Section<'_>, tls: Option<&At<BackendTlsSettings>>, backends: &[BackendSettings]) {
+    let Some(tls) = tls.filter(|_| !backends.is_empty() && !backends.iter().any(|backend| backend.url.secure)) else {
+        return;
+    };
+    let message = "`tls` would do nothing: no backend of the pool is `https://`";
+    section.problem(tls.place, message, "write `https://` for the backends that speak TLS, or remove `tls`");
+}
+
+const PROTOCOLS: [(&str, Protocol); 3] = [("auto", Protocol::Auto), ("h1", Protocol::Http1), ("h2", Protocol::Http2)];
+
+impl Setting for Protocol {
+    fn shape() -> Shape {
+        Shape::words(&PROTOCOLS)
+    }
+
+    fn read(node: &Node<'_>) -> Option<Self> {
+        node.choice(&PROTOCOLS)
+    }
+
+    fn shown(&self) -> serde_json::Value {
+        PROTOCOLS
+            .iter()
+            .find(|(_, protocol)| protocol == self)
+            .map_or(serde_json::Value::Null, |(word, _)| (*word).into())
     }
 }
 
@@ -135,26 +170,6 @@ impl Setting for Algorithm {
     fn shown(&self) -> serde_json::Value {
         match self {
             Self::RoundRobin => "round_robin".into(),
-        }
-    }
-}
-
-const PROTOCOLS: [(&str, Protocol); 3] = [("auto", Protocol::Auto), ("h1", Protocol::H1), ("h2", Protocol::H2)];
-
-impl Setting for Protocol {
-    fn shape() -> Shape {
-        Shape::words(&PROTOCOLS)
-    }
-
-    fn read(node: &Node<'_>) -> Option<Self> {
-        node.choice(&PROTOCOLS)
-    }
-
-    fn shown(&self) -> serde_json::Value {
-        match self {
-            Self::Auto => "auto".into(),
-            Self::H1 => "h1".into(),
-            Self::H2 => "h2".into(),
         }
     }
 }

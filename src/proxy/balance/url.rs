@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use crate::base::host;
 use crate::base::settings::{Node, Setting, Shape};
+use crate::proxy::tls::PeerName;
 
 /// Where a backend is. Without path, query or user; anything else is a problem that says what to write.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,6 +28,17 @@ pub enum Target {
     Name(String, u16),
     /// A Unix socket.
     Unix(PathBuf),
+}
+
+impl BackendUrl {
+    /// What its certificate has to be good for, where the pool names nothing else; none for what is not spoken to inside TLS.
+    pub fn peer_name(&self) -> Option<PeerName> {
+        match &self.target {
+            Target::Address(address) if self.secure => address.ip().to_string().parse().ok(),
+            Target::Name(name, _) if self.secure => name.parse().ok(),
+            Target::Address(_) | Target::Name(..) | Target::Unix(_) => None,
+        }
+    }
 }
 
 impl FromStr for BackendUrl {
@@ -62,8 +74,10 @@ impl FromStr for BackendUrl {
         let (host, port) = split(rest, if secure { 443 } else { 80 })
             .ok_or_else(|| wrong("write a port from 1 to 65535 after the colon: \"http://10.0.0.1:8080\""))?;
         match host::parse(host) {
-            Ok((host, false)) => Ok(Self { text: text.to_owned(), secure, target: target(host, port) }),
-            Ok((_, true)) | Err(_) => {
+            Ok((host, false)) if !secure || host.parse::<PeerName>().is_ok() => {
+                Ok(Self { text: text.to_owned(), secure, target: target(host, port) })
+            }
+            Ok(_) | Err(_) => {
                 Err(wrong("write a host name or an address: \"http://10.0.0.1:8080\", \"http://[2001:db8::1]:8080\""))
             }
         }
@@ -138,6 +152,20 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_is_held_against_the_host() {
+        for (text, name) in [
+            ("https://Backend.internal:8443", Some("backend.internal")),
+            ("https://10.0.0.1", Some("10.0.0.1")),
+            ("https://[2001:DB8::1]:8443", Some("2001:db8::1")),
+            ("http://backend.internal", None),
+            ("unix:app.sock", None),
+        ] {
+            let name_of_url = text.parse::<BackendUrl>().unwrap().peer_name();
+            assert_eq!(name_of_url.map(|name| name.to_string()).as_deref(), name);
+        }
+    }
+
+    #[test]
     fn what_is_no_backend_says_what_to_write() {
         for (text, advice) in [
             ("10.0.0.1:8080", "\"http://10.0.0.1:8080\""),
@@ -151,6 +179,7 @@ mod tests {
             ("http://a:99999", "port from 1"),
             ("http://", "host name or an address"),
             ("http://*.a", "host name or an address"),
+            ("https://1.2.3", "host name or an address"),
             ("http://::1", "port from 1"),
         ] {
             let error = text.parse::<BackendUrl>().unwrap_err();

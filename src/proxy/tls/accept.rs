@@ -119,7 +119,7 @@ pub async fn accept(stream: Socket, frontend: &Frontend, local: IpAddr) -> Resul
 }
 
 /// Encrypted bytes that wait for the socket, per connection: one gather of bulk data.
-const SEND_BUFFER: usize = 256 << 10;
+pub(super) const SEND_BUFFER: usize = 256 << 10;
 
 /// The content type of a handshake record (RFC 8446 §5.1): how every TLS connection begins.
 const HANDSHAKE: u8 = 22;

@@ -66,9 +66,14 @@ impl Pair {
     /// # Errors
     /// Each names the file and says what to do.
     pub fn load(cert: &Path, key: &Path, now: SystemTime) -> Result<Self, PairError> {
+        Self::load_of_client(cert, key, now)?.with_names(cert)
+    }
+
+    /// The same for a pair that is shown to servers: they ask for no host name in it.
+    pub(super) fn load_of_client(cert: &Path, key: &Path, now: SystemTime) -> Result<Self, PairError> {
         let cert_pem = pem_file::read(cert)?;
         let key_pem = pem_file::read(key)?;
-        let mut pair = Self::parse((cert, &cert_pem.bytes), (key, &key_pem.bytes), now)?;
+        let mut pair = Self::parse_any((cert, &cert_pem.bytes), (key, &key_pem.bytes), now)?;
         if let Some(mode) = key_pem.open_mode() {
             pair.warnings.push(Warning::OpenKey { file: key.display().to_string(), mode });
         }
@@ -80,6 +85,10 @@ impl Pair {
     /// # Errors
     /// As [`Pair::load`], but for what reading files adds.
     pub fn parse(cert: (&Path, &[u8]), key: (&Path, &[u8]), now: SystemTime) -> Result<Self, PairError> {
+        Self::parse_any(cert, key, now)?.with_names(cert.0)
+    }
+
+    fn parse_any(cert: (&Path, &[u8]), key: (&Path, &[u8]), now: SystemTime) -> Result<Self, PairError> {
         let (chain, private) = (certificates(cert)?, private_key(key)?);
         let (chain, private) = match (chain, private) {
             (Some(chain), Some(private)) => (chain, private),
@@ -94,7 +103,7 @@ impl Pair {
         let certified = CertifiedKey::from_der(chain, private, &provider)
             .map_err(|error| PairError::from_rustls(error, cert.0, key.0))?;
         let mut pair = Self::describe(cert.0, &leaf, certified)?;
-        pair.digest = digest(cert.1, key.1);
+        pair.digest = digest(&[cert.1, key.1]);
         pair.check_time(cert.0, now)?;
         Ok(pair)
     }
@@ -104,9 +113,6 @@ impl Pair {
         let (_, x509) = X509Certificate::from_der(leaf).map_err(|error| broken(error.to_string()))?;
         let mut warnings = Vec::new();
         let names = alternative_names(&x509, file, &mut warnings).map_err(broken)?;
-        if names.is_empty() {
-            return Err(PairError::Nameless { file: file.into() });
-        }
         Ok(Self {
             names,
             not_before: moment(x509.validity().not_before.timestamp()),
@@ -117,6 +123,10 @@ impl Pair {
             warnings,
             certified: Arc::new(certified),
         })
+    }
+
+    fn with_names(self, file: &Path) -> Result<Self, PairError> {
+        if self.names.is_empty() { Err(PairError::Nameless { file: file.into() }) } else { Ok(self) }
     }
 
     fn check_time(&self, file: &Path, now: SystemTime) -> Result<(), PairError> {
@@ -142,7 +152,7 @@ impl fmt::Debug for Pair {
 }
 
 /// The certificates in a PEM file, or nothing where it holds none.
-fn certificates((file, pem): (&Path, &[u8])) -> Result<Option<Vec<CertificateDer<'static>>>, PairError> {
+pub(super) fn certificates((file, pem): (&Path, &[u8])) -> Result<Option<Vec<CertificateDer<'static>>>, PairError> {
     let chain: Vec<_> = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
         .map_err(|error| PairError::from_pem(error, file, Part::Certificate))?;
@@ -186,9 +196,9 @@ fn alternative_names(x509: &X509Certificate<'_>, file: &Path, warnings: &mut Vec
 }
 
 /// The lengths go in, so that a byte moved from one file to the other is a change.
-fn digest(cert: &[u8], key: &[u8]) -> [u8; 32] {
+pub(super) fn digest(parts: &[&[u8]]) -> [u8; 32] {
     let mut hash = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
-    for part in [cert, key] {
+    for part in parts {
         hash.update(&(part.len() as u64).to_be_bytes());
         hash.update(part);
     }
@@ -198,14 +208,14 @@ fn digest(cert: &[u8], key: &[u8]) -> [u8; 32] {
 }
 
 /// Seconds since 1970, which may be negative. What no clock can hold counts as 1970, which is expired.
-fn moment(seconds: i64) -> SystemTime {
+pub(super) fn moment(seconds: i64) -> SystemTime {
     let distance = Duration::from_secs(seconds.unsigned_abs());
     let moment = if seconds < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) };
     moment.unwrap_or(UNIX_EPOCH)
 }
 
 /// `2026-11-21 01:57 UTC`.
-fn day(moment: SystemTime) -> String {
+pub(super) fn day(moment: SystemTime) -> String {
     let moment = time::OffsetDateTime::from(moment);
     format!("{} {:02}:{:02} UTC", moment.date(), moment.hour(), moment.minute())
 }

@@ -2,9 +2,11 @@
 //!
 //! Reading order: [`Pair`] (a certificate with its key, checked) lives in a [`CertSlot`]; a [`Frontend`] is the TLS side of a listener
 //! and makes a [`Directory`] of its slots, anew at every swap; [`accept()`] does the handshake and gives [`Facts`].
-//! rustls is known in this folder only, but for the stream that [`accept()`] gives.
+//! The other way round, [`connect()`] does the handshake with a backend, as [`BackendTls`] has it.
+//! rustls is known in this folder only, but for the streams that the two give.
 
 mod accept;
+mod backend;
 mod by_name;
 mod cert;
 mod cipher;
@@ -19,6 +21,10 @@ mod settings;
 mod slot;
 
 pub use accept::{Accepted, Facts, accept};
+pub use backend::{
+    Agreed, BackendFiles, BackendTls, BackendTlsSettings, ClientPair, HandshakeFailure, Offer, Peer, PeerName, Roots,
+    RootsError, Source, connect,
+};
 pub use cert::{Pair, Warning};
 pub use directory::{Directory, Identity};
 pub use failure::HandshakeError;

@@ -67,7 +67,7 @@ impl MinVersion {
     }
 
     /// This one and all above it.
-    fn and_above(self) -> &'static [&'static SupportedProtocolVersion] {
+    pub(super) fn and_above(self) -> &'static [&'static SupportedProtocolVersion] {
         static BOTH: [&SupportedProtocolVersion; 2] = [&version::TLS13, &version::TLS12];
         match self {
             Self::Tls12 => &BOTH,

@@ -177,8 +177,8 @@ impl Client {
     /// Whether a new connection may turn out to be one of HTTP/2, which others then use as well.
     fn may_share(&self, key: Key, wanted: &Wanted<'_>) -> bool {
         match wanted.call.pool.protocol {
-            Protocol::H1 => false,
-            Protocol::H2 => true,
+            Protocol::Http1 => false,
+            Protocol::Http2 => true,
             Protocol::Auto => {
                 wanted.endpoint.url.secure && !self.0.kept.borrow().get(&key).is_some_and(|kept| kept.chose_h1)
             }

@@ -1,8 +1,12 @@
-//! Opening a connection to a backend.
+//! Opens a connection to an endpoint: the socket, then TLS where its URL says so, under one deadline. The log says it when an
+//! endpoint begins to fail, and when it is good again.
 
+use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::task::Poll;
+use std::time::Instant;
 
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 
@@ -11,34 +15,73 @@ use crate::proxy::balance::{Endpoint, Pool, Protocol, Target};
 use crate::proxy::fault::Fault;
 use crate::proxy::io::Io;
 use crate::proxy::socket::Socket;
+use crate::proxy::tls::{self, Agreed, HandshakeFailure, Offer};
 
 /// How many addresses of a name are tried for one connection.
 const MOST_ADDRESSES: usize = 8;
 
-/// What a backend speaks on a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Spoken {
-    H1,
-    H2,
+/// Why there is no connection: for the client, and for the log.
+struct Failure {
+    fault: Fault,
+    detail: String,
 }
 
-/// Opens a connection before `due`, and says what is spoken on it.
-pub(super) async fn dial(endpoint: &Endpoint, pool: &Pool, alarm: &Alarm, due: Moment) -> Result<(Io, Spoken), Fault> {
-    let socket = reach(&endpoint.url.target, alarm, due).await?;
-    let spoken = if pool.protocol == Protocol::H2 { Spoken::H2 } else { Spoken::H1 };
-    Ok((Io::Plain(socket), spoken))
+/// Opens a connection before `due`, and says what is spoken on it: inside TLS what was agreed on, else what the pool says.
+pub(super) async fn dial(endpoint: &Endpoint, pool: &Pool, alarm: &Alarm, due: Moment) -> Result<(Io, Agreed), Fault> {
+    let stage = Cell::new("no connection in time");
+    let mut connecting = pin!(connect(endpoint, pool.protocol, &stage));
+    let opened = std::future::poll_fn(|cx| match connecting.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(done),
+        Poll::Pending => {
+            alarm.poll(cx, due).map(|()| Err(Failure { fault: Fault::ConnectTimeout, detail: stage.get().to_owned() }))
+        }
+    });
+    let backend = endpoint.url.text.as_str();
+    match opened.await {
+        Ok(opened) => {
+            if endpoint.reach.opened() {
+                tracing::info!(backend, "connections to a backend can be opened again");
+            }
+            Ok(opened)
+        }
+        Err(Failure { fault, detail }) => {
+            if endpoint.reach.failed(fault.reason(), Instant::now()) {
+                tracing::warn!(backend, reason = fault.reason(), detail, "no connection to a backend can be opened");
+            }
+            Err(fault)
+        }
+    }
 }
 
-async fn reach(target: &Target, alarm: &Alarm, due: Moment) -> Result<Socket, Fault> {
-    let mut connecting = std::pin::pin!(connect(target));
-    std::future::poll_fn(|cx| match connecting.as_mut().poll(cx) {
-        Poll::Ready(done) => Poll::Ready(done.map_err(|_| Fault::ConnectFailed)),
-        Poll::Pending => alarm.poll(cx, due).map(|()| Err(Fault::ConnectTimeout)),
-    })
-    .await
+async fn connect(endpoint: &Endpoint, protocol: Protocol, stage: &Cell<&'static str>) -> Result<(Io, Agreed), Failure> {
+    let socket = reach(&endpoint.url.target)
+        .await
+        .map_err(|error| Failure { fault: Fault::ConnectFailed, detail: error.to_string() })?;
+    let Some(peer) = &endpoint.peer else {
+        if endpoint.url.secure {
+            return Err(Failure { fault: Fault::Internal, detail: "nothing is known to verify it by".to_owned() });
+        }
+        let agreed = if protocol == Protocol::Http2 { Agreed::Http2 } else { Agreed::Http1 };
+        return Ok((Io::Plain(socket), agreed));
+    };
+    let offer = match protocol {
+        Protocol::Auto => Offer::Either,
+        Protocol::Http1 => Offer::Http1,
+        Protocol::Http2 => Offer::Http2,
+    };
+    stage.set("no end of the TLS handshake in time");
+    let (stream, agreed) = tls::connect(socket, peer, offer).await?;
+    Ok((Io::Tls(Box::new(stream.into())), agreed))
 }
 
-async fn connect(target: &Target) -> io::Result<Socket> {
+impl From<HandshakeFailure> for Failure {
+    fn from(failure: HandshakeFailure) -> Self {
+        Self { fault: Fault::BackendTls(failure.fault), detail: failure.detail }
+    }
+}
+
+/// Connects a socket.
+async fn reach(target: &Target) -> io::Result<Socket> {
     let stream = match target {
         Target::Address(address) => TcpStream::connect(*address).await?,
         Target::Name(name, port) => first_of(lookup_host((name.as_str(), *port)).await?).await?,

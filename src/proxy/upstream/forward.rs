@@ -130,7 +130,7 @@ pub async fn forward<D: Downstream>(
 /// the request, and the client would wait twice as long as its route allows.
 fn may_repeat(broken: &Broken, replayable: bool) -> bool {
     match broken.fault {
-        Fault::ConnectFailed | Fault::ConnectTimeout => true,
+        Fault::ConnectFailed | Fault::ConnectTimeout | Fault::BackendTls(_) => true,
         Fault::BackendReset => broken.unseen || replayable,
         _ => false,
     }

@@ -7,7 +7,7 @@ use std::task::{Poll, Waker};
 
 use super::client::{Idle, Kept, Key, Limits, Room, Shared, Wanted};
 use super::connection::Connection;
-use super::dial::{Spoken, dial};
+use super::dial::dial;
 use crate::base::alarm::{Alarm, Moment};
 use crate::proxy::balance::{Endpoint, Pool};
 use crate::proxy::fault::Fault;
@@ -15,6 +15,7 @@ use crate::proxy::http::h1::channel::Channel;
 use crate::proxy::http::h1::stream::Stream;
 use crate::proxy::http::h2::client;
 use crate::proxy::io::Io;
+use crate::proxy::tls::Agreed;
 
 /// How many requests wait for one connection before another is opened, while nothing is known of how many it will carry.
 pub(super) const MOST_WAITING: usize = 100;
@@ -113,7 +114,7 @@ enum Opened {
 async fn open(room: &Room, endpoint: &Endpoint, pool: &Pool, due: Moment) -> Result<Opened, Fault> {
     let alarm = room.alarms.alarm();
     let (io, spoken) = dial(endpoint, pool, &alarm, due).await?;
-    if spoken == Spoken::H1 {
+    if spoken == Agreed::Http1 {
         return Ok(Opened::H1(io));
     }
     let channel = Channel::new(io, Rc::clone(&room.buffers));

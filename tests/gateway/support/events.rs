@@ -16,3 +16,13 @@ pub(crate) const CERTIFICATE_REFUSED: &str = "certificate refused";
 pub(crate) const DRAINING: &str = "draining";
 /// An address is no longer accepted on, since no config has it: `listener`, `address`.
 pub(crate) const NO_LONGER_LISTENING: &str = "no longer listening";
+/// No connection to a backend can be opened any more: `backend`, `reason`, `detail`.
+pub(crate) const BACKEND_FAILS: &str = "no connection to a backend can be opened";
+/// Connections to a backend that could not be reached can be opened again: `backend`.
+pub(crate) const BACKEND_MENDED: &str = "connections to a backend can be opened again";
+/// Changed files of a pool's `tls` are used: `pool`.
+pub(crate) const BACKEND_TLS_REPLACED: &str = "backend TLS files replaced";
+/// Changed files of a pool's `tls` were refused and what they held last is used on: `pool`, `problem`.
+pub(crate) const BACKEND_TLS_REFUSED: &str = "backend TLS files refused";
+/// A config went live that the operator should look at: `problem`.
+pub(crate) const CONFIG_ACCEPTED_WITH_WARNING: &str = "config accepted with a warning";

@@ -97,9 +97,14 @@ impl Gateway {
     /// Runs in a directory that the test has furnished, until it serves.
     pub(crate) fn in_home(home: Home) -> Self {
         let process = home.start("run");
-        let gateway = Self { process, home };
+        let gateway = Self::of(process, home);
         gateway.event(SERVING);
         gateway
+    }
+
+    /// One that the test has started in a directory that it has furnished.
+    pub(crate) fn of(process: Process, home: Home) -> Self {
+        Self { process, home }
     }
 
     /// Waits for an event, by its message.

@@ -17,6 +17,7 @@ pub(crate) mod load;
 pub(crate) mod mount;
 pub(crate) mod process;
 pub(crate) mod script;
+pub(crate) mod secure;
 pub(crate) mod servers;
 pub(crate) mod stoppable;
 

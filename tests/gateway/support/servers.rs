@@ -14,16 +14,23 @@ pub(crate) struct Nginx {
     directory: TempDir,
     address: SocketAddr,
     process: Process,
+    /// `http`, or `https`.
+    scheme: &'static str,
 }
 
 impl Nginx {
     /// Runs with `location` blocks inside the one server; files come from `root()`.
     pub(crate) fn serving(locations: &str) -> Self {
         // nginx cannot say which port it got. A taken one makes it exit with a clear line, and the next is tried.
-        (0..5).find_map(|_| Self::attempt(locations)).expect("nginx on a free port")
+        (0..5).find_map(|_| Self::attempt("http", "", locations)).expect("nginx on a free port")
     }
 
-    fn attempt(locations: &str) -> Option<Self> {
+    /// Inside TLS, with its certificate among the directives of the one server.
+    pub(crate) fn secure(directives: &str) -> Self {
+        (0..5).find_map(|_| Self::attempt("https", " ssl", directives)).expect("nginx on a free port")
+    }
+
+    fn attempt(scheme: &'static str, listen: &str, locations: &str) -> Option<Self> {
         let directory = TempDir::new().unwrap();
         std::fs::create_dir(directory.path().join("files")).unwrap();
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -34,14 +41,14 @@ impl Nginx {
              http {{\n  access_log off;\n  default_type application/octet-stream;\n  client_max_body_size 0;\n\
              client_body_temp_path {at}/body;\n  proxy_temp_path {at}/proxy;\n  fastcgi_temp_path {at}/fastcgi;\n\
              uwsgi_temp_path {at}/uwsgi;\n  scgi_temp_path {at}/scgi;\n\
-             server {{ listen {address}; root {at}/files; {locations} }}\n}}\n"
+             server {{ listen {address}{listen}; root {at}/files; {locations} }}\n}}\n"
         );
         let file = directory.path().join("nginx.conf");
         std::fs::write(&file, config).unwrap();
         let process = Process::start(Command::new("nginx").arg("-p").arg(directory.path()).arg("-c").arg(&file));
         // The one line that it writes once its sockets listen.
         let up = process.stderr.wait_for(|line| line.contains("using the \"").then_some(()));
-        up.map(|()| Self { directory, address, process })
+        up.map(|()| Self { directory, address, process, scheme })
     }
 
     /// The directory that files are served from.
@@ -57,7 +64,7 @@ impl Nginx {
 
 impl fmt::Display for Nginx {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}", self.address)
+        write!(f, "{}://{}", self.scheme, self.address)
     }
 }
 

@@ -27,9 +27,29 @@ pub(crate) struct Ca(CertifiedIssuer<'static, KeyPair>);
 
 impl Ca {
     pub(crate) fn new() -> Self {
+        Self::like(|_| {})
+    }
+
+    /// One whose own certificate ends with the year before.
+    pub(crate) fn until(year: i32) -> Self {
+        Self::like(|params| params.not_after = rcgen::date_time_ymd(year, 1, 1))
+    }
+
+    /// One with a name of its own.
+    pub(crate) fn named(name: &str) -> Self {
+        Self::like(|params| params.distinguished_name.push(rcgen::DnType::CommonName, name))
+    }
+
+    fn like(edit: impl FnOnce(&mut CertificateParams)) -> Self {
         let mut params = CertificateParams::default();
+        edit(&mut params);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    /// Its own certificate, PEM.
+    pub(crate) fn certificate(&self) -> String {
+        self.0.pem()
     }
 
     /// The PEM of a certificate for `names` after `edit`, and of its key.
