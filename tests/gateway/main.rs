@@ -18,6 +18,7 @@ mod listeners;
 mod observing;
 mod outage;
 mod readme;
+mod reasons;
 mod refusals;
 mod reload;
 mod reload_refused;

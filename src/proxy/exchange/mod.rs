@@ -3,6 +3,8 @@
 mod record;
 mod reply;
 
+pub use record::{Caller, refused};
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};

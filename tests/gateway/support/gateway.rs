@@ -225,6 +225,14 @@ impl Gateway {
         line.map_or(0, |value| value.trim().parse().unwrap())
     }
 
+    /// Waits until a metric has that value.
+    pub(crate) fn wait_for_metric(&self, start: &str, value: u64) {
+        let end = Instant::now() + PATIENCE;
+        while self.metric(start) != value {
+            assert!(Instant::now() < end, "{start} is not {value} but {}", self.metric(start));
+        }
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&mut self, signal: Signal) {
         self.process.signal(signal);
