@@ -3,6 +3,7 @@
 
 mod floors;
 mod imports;
+mod keys;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -71,7 +71,14 @@ impl Home {
 
     /// Starts `portcullis COMMAND -c` on the config. Events come as JSON, the admin listener takes any port.
     pub(crate) fn start(&self, command: &str) -> Process {
-        Process::start(portcullis().arg(command).arg("-c").arg(self.config()))
+        Process::start(&mut self.command(command))
+    }
+
+    /// What [`Self::start`] starts.
+    pub(crate) fn command(&self, command: &str) -> Command {
+        let mut portcullis = portcullis();
+        portcullis.arg(command).arg("-c").arg(self.config());
+        portcullis
     }
 }
 
@@ -96,8 +103,14 @@ impl Gateway {
 
     /// Runs in a directory that the test has furnished, until it serves.
     pub(crate) fn in_home(home: Home) -> Self {
-        let process = home.start("run");
-        let gateway = Self { process, home };
+        Self::in_home_as(home, |_| ())
+    }
+
+    /// Runs in a directory that the test has furnished, with a changed environment, until it serves.
+    pub(crate) fn in_home_as(home: Home, change: impl FnOnce(&mut Command)) -> Self {
+        let mut command = home.command("run");
+        change(&mut command);
+        let gateway = Self { process: Process::start(&mut command), home };
         gateway.event(SERVING);
         gateway
     }
@@ -195,6 +208,11 @@ impl Gateway {
     pub(crate) fn access(&self, like: impl Fn(&Value) -> bool) -> Value {
         let found = self.process.stdout.wait_for(|line| serde_json::from_str(line).ok().filter(&like));
         found.unwrap_or_else(|| panic!("no such access log line\n{}", self.process.output()))
+    }
+
+    /// The access log lines so far.
+    pub(crate) fn access_lines(&self) -> Vec<Value> {
+        self.process.stdout.all().iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
     /// The process's number.
