@@ -1,5 +1,5 @@
-//! Every reason for refusing or failing a request: one type, one table. The answer's status and `Proxy-Status`, the access
-//! log and `refused_total` all print from here.
+//! Every reason for refusing or failing a request, a stream or a connection: one type, one table. The answer's status and
+//! `Proxy-Status`, the access log and `refused_total` all print from here.
 
 /// Who is at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub enum Side {
     Internal,
 }
 
-/// Why a request was refused or failed.
+/// Why a request was refused or failed, or a stream or a connection was ended before there was one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fault {
     /// The request is malformed, ambiguous or smuggled.
@@ -37,6 +37,18 @@ pub enum Fault {
     NoRoute,
     /// The client went away or stopped reading.
     ClientGone,
+    /// HTTP without TLS on a port that speaks TLS.
+    PlainHttp,
+    /// The listener has as many connections as it may.
+    TooManyConnections,
+    /// The client has as many connections to the listener as it may.
+    TooManyOfPeer,
+    /// The client opened more HTTP/2 streams at once than it was told it may.
+    TooManyStreams,
+    /// The client broke the rules of HTTP/2, so that its connection or a stream of it was ended without an answer.
+    Http2Protocol,
+    /// The client's HTTP/2 frames cost more than its requests are worth.
+    Http2Flood,
     /// The pool has no backend that may be asked.
     NoBackend,
     /// The backend refused the connection or could not be reached.
@@ -102,7 +114,7 @@ pub enum TlsFault {
 /// What the table says of one fault.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts {
-    /// The status of the answer.
+    /// The status of the answer; where there is none, what the log says in its place.
     pub status: u16,
     /// Who is at fault.
     pub side: Side,
@@ -144,6 +156,12 @@ impl Fault {
             Self::Misdirected => facts(421, Downstream, "misdirected", "http_request_denied", false),
             Self::NoRoute => facts(404, Downstream, "no_route", "destination_not_found", false),
             Self::ClientGone => facts(499, Downstream, "client_gone", "http_request_error", true),
+            Self::PlainHttp => facts(400, Downstream, "plain_http", "http_request_error", true),
+            Self::TooManyConnections => facts(503, Downstream, "max_connections", "http_request_denied", true),
+            Self::TooManyOfPeer => facts(429, Downstream, "max_connections_per_ip", "http_request_denied", true),
+            Self::TooManyStreams => facts(429, Downstream, "h2_streams", "http_request_denied", false),
+            Self::Http2Protocol => facts(400, Downstream, "http2_protocol", "http_request_error", true),
+            Self::Http2Flood => facts(429, Downstream, "http2_flood", "http_request_denied", true),
             Self::NoBackend => facts(503, Upstream, "no_backend", "destination_unavailable", false),
             Self::ConnectFailed => facts(502, Upstream, "connect_failed", "connection_refused", false),
             Self::ConnectTimeout => facts(504, Upstream, "connect_timeout", "connection_timeout", false),

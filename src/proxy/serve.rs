@@ -8,9 +8,10 @@ use std::task::Poll;
 use tokio::net::TcpStream;
 
 use crate::base::alarm::Alarm;
-use crate::base::metrics::Handshake;
+use crate::base::metrics::{Handshake, Label};
 use crate::proxy::connection::{Connection, KEPT_HEAD};
-use crate::proxy::exchange;
+use crate::proxy::exchange::{self, Caller};
+use crate::proxy::fault::Fault;
 use crate::proxy::http::h1::channel::Channel;
 use crate::proxy::http::h1::server::{Next, Rules, Server};
 use crate::proxy::io::Io;
@@ -49,11 +50,12 @@ impl Hangup {
         }
     }
 
-    /// The label of `refused_total`, where it was refused.
-    fn reason(&self) -> Option<&'static str> {
+    /// Why it was refused, where it was. A handshake that failed is counted as that.
+    fn fault(&self) -> Option<Fault> {
         match self {
-            Self::TooMany => Some("max_connections"),
-            Self::TooManyOfPeer => Some("max_connections_per_ip"),
+            Self::TooMany => Some(Fault::TooManyConnections),
+            Self::TooManyOfPeer => Some(Fault::TooManyOfPeer),
+            Self::Handshake(HandshakeError::NotTls { http: true }) => Some(Fault::PlainHttp),
             Self::NoListener | Self::Slow | Self::Handshake(_) | Self::Io(_) => None,
         }
     }
@@ -61,14 +63,16 @@ impl Hangup {
 
 /// Serves one accepted connection to its end.
 pub async fn connection(worker: &Rc<Worker>, port: &Rc<Port>, socket: TcpStream, peer: SocketAddr) {
-    if let Err(hangup) = serve(worker, port, socket, peer.ip().to_canonical()).await {
+    let client = peer.ip().to_canonical();
+    if let Err(hangup) = serve(worker, port, socket, client).await {
         if let Some(cause) = hangup.handshake_cause() {
             worker.metrics.handshake_failed(cause);
         }
-        if let Some(reason) = hangup.reason() {
-            worker.metrics.refused(reason, crate::base::metrics::Label::NONE);
+        if let Some(fault) = hangup.fault() {
+            let caller = Caller { client, listener: &port.listener, protocol: "-", tls: None };
+            exchange::refused(worker, &caller, fault);
         }
-        tracing::debug!(listener = %port.listener, client = %peer.ip(), reason = %hangup, "hung up");
+        tracing::debug!(listener = %port.listener, %client, reason = %hangup, "hung up");
     }
 }
 
@@ -158,7 +162,7 @@ async fn http1(connection: &Connection, io: Io, alarm: &Alarm) {
 /// An open connection in the counters.
 struct Open<'a> {
     worker: &'a Worker,
-    listener: crate::base::metrics::Label,
+    listener: Label,
 }
 
 impl<'a> Open<'a> {

@@ -8,15 +8,16 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use futures_util::{FutureExt, future};
 
 use crate::base::alarm::Alarm;
-use crate::base::metrics::Label;
 use crate::proxy::connection::Connection;
-use crate::proxy::exchange::{self, Messages};
+use crate::proxy::exchange::{self, Caller, Messages};
+use crate::proxy::fault::Fault;
 use crate::proxy::http::body::Downstream;
 use crate::proxy::http::h1::channel::Channel;
 use crate::proxy::http::h2::incoming::Incoming;
 use crate::proxy::http::h2::server::{Rules, Server};
 use crate::proxy::http::h2::turn::Turn;
 use crate::proxy::io::Io;
+use crate::proxy::message::Version;
 
 /// Serves streams until the connection ends, and the exchanges under way to their ends.
 pub async fn http2(connection: &Connection, io: Io, alarm: &Alarm) {
@@ -34,12 +35,15 @@ pub async fn http2(connection: &Connection, io: Io, alarm: &Alarm) {
     };
     // A stream that was reset is no longer open, but its exchange may still have to find out.
     let most = listener.h2_streams as usize;
-    let Some(mut server) = Server::open(Channel::new(io, Rc::clone(&worker.buffers)), rules).await else { return };
+    let mut server = match Server::open(Channel::new(io, Rc::clone(&worker.buffers)), rules).await {
+        Ok(server) => server,
+        Err(refused) => return refused.into_iter().for_each(|fault| turn_away(connection, fault)),
+    };
     let turn = Turn::default();
     let mut streams = FuturesUnordered::new();
     std::future::poll_fn(|cx| {
         server.begin();
-        turn.poll(cx, |cx| {
+        let polled = turn.poll(cx, |cx| {
             let mut over = false;
             while !over && streams.len() < most {
                 match server.poll_incoming(cx) {
@@ -60,15 +64,29 @@ pub async fn http2(connection: &Connection, io: Io, alarm: &Alarm) {
                 cx.waker().wake_by_ref();
             }
             if turn.is_over() { server.poll_end(cx, streams.len()) } else { Poll::Pending }
-        })
+        });
+        for fault in server.refused_streams() {
+            turn_away(connection, fault);
+        }
+        polled
     })
     .await;
-    if let Some(reason) = server.refused() {
-        worker.metrics.refused(reason, Label::NONE);
-        tracing::debug!(listener = %connection.port.listener, client = %connection.peer, reason, "hung up");
+    if let Some(fault) = server.refused() {
+        turn_away(connection, fault);
     }
     // The exchanges learn that their streams are gone; each still has its line to write.
     future::join(server.close(), async { while streams.next().await.is_some() {} }).await;
+}
+
+/// Tells of a stream or of the connection itself, which `h2` or we have ended before there was a request.
+fn turn_away(connection: &Connection, fault: Fault) {
+    let caller = Caller {
+        client: connection.peer,
+        listener: &connection.port.listener,
+        protocol: Version::Http2.as_str(),
+        tls: connection.tls.as_ref().map(|tls| tls.version),
+    };
+    exchange::refused(&connection.worker, &caller, fault);
 }
 
 /// Runs one stream's exchange. A panic costs the stream and nothing else.

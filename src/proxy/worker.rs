@@ -13,8 +13,9 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::base::alarm::Alarms;
 use crate::base::buffers::Buffers;
 use crate::base::log::{Log, access};
-use crate::base::metrics::{self, Registry};
+use crate::base::metrics::{self, Label, Registry};
 use crate::base::task::Tasks;
+use crate::proxy::fault::Fault;
 use crate::proxy::http::forwarded::RequestIds;
 use crate::proxy::message::Spare;
 use crate::proxy::snapshot::{Listener, Live, Snapshot};
@@ -229,6 +230,11 @@ impl Worker {
     /// This worker's load.
     pub fn load(&self) -> &Load {
         &self.shared.places[self.index].load
+    }
+
+    /// Counts what was refused. The one place that does, so that every reason is one of [`Fault`]'s.
+    pub fn refused(&self, fault: Fault, route: Label) {
+        self.metrics.refused(fault.reason(), route);
     }
 
     /// The worker that is clearly less loaded than this one, where there is one.

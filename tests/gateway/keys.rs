@@ -1,11 +1,13 @@
-//! Keys that no other theme sets: each changes what the gateway does.
+//! Keys of listeners, routes and pools that no other theme sets: each changes what the gateway does.
 
 use std::process::{Command, Stdio};
 
+use crate::support::PATIENCE;
 use crate::support::answer::Answer;
 use crate::support::backend::Backend;
 use crate::support::configs::{HTTP, HTTPS};
-use crate::support::gateway::Gateway;
+use crate::support::events::CONFIG_REFUSED;
+use crate::support::gateway::{Gateway, Home};
 use crate::support::script::Script;
 
 const RESPOND: &str = "[[route]]\nrespond = { status = 200, body = \"plain\" }\n";
@@ -103,4 +105,98 @@ fn h2_streams_is_what_clients_are_told() {
     let (_, said) = seen_by("nghttp", &["-nv", &gateway.url("https", "/")]);
 
     assert!(said.contains("SETTINGS_MAX_CONCURRENT_STREAMS(0x03):7"), "{said}");
+}
+
+#[test]
+fn a_route_serves_on_the_listeners_it_names_only() {
+    let listeners = format!("{HTTP}{}", HTTP.replace("\"http\"", "\"other\""));
+    let gateway =
+        Gateway::serving(&format!("{listeners}{}", RESPOND.replace("respond", "listener = [\"http\"]\nrespond")));
+
+    assert_eq!(get(&gateway, "/", "").status, 200);
+    assert_eq!(gateway.connect("other").ask("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").status, 404);
+}
+
+#[test]
+fn method_and_host_decide_the_route() {
+    let gateway = Gateway::serving(&format!(
+        "{HTTP}{RESPOND}\
+         [[route]]\nname = \"get\"\nmethod = [\"PUT\", \"DELETE\"]\nrespond = {{ status = 201 }}\n\
+         [[route]]\nhost = [\"one.example\", \"*.two.example\"]\nrespond = {{ status = 202 }}\n"
+    ));
+    let ask = |method: &str, host: &str| {
+        gateway.connect("http").ask(format!("{method} / HTTP/1.1\r\nHost: {host}\r\n\r\n")).status
+    };
+
+    assert_eq!([ask("GET", "a"), ask("PUT", "a"), ask("DELETE", "a")], [200, 201, 201]);
+    assert_eq!([ask("GET", "one.example"), ask("GET", "x.two.example"), ask("GET", "two.example")], [202, 202, 200]);
+}
+
+#[test]
+fn a_rewrite_puts_another_prefix_in_place_of_the_routes() {
+    let backend = Backend::named("one");
+    let gateway = Gateway::serving(&format!(
+        "{HTTP}[[route]]\npath = \"/old/*\"\npool = [\"{backend}\"]\nrewrite = {{ prefix = \"/new\" }}\n"
+    ));
+
+    assert_eq!(get(&gateway, "/old/a?b", "").status, 200);
+
+    assert_eq!(backend.received().line, "GET /new/a?b HTTP/1.1");
+}
+
+#[test]
+fn a_redirect_says_where_to_with_the_status_it_is_given() {
+    let redirect = "redirect = { to = \"https://www.example.com/else\", status = 302 }";
+    let gateway = Gateway::serving(&format!("{HTTP}[[route]]\n{redirect}\n"));
+
+    let answer = get(&gateway, "/a", "");
+
+    assert_eq!((answer.status, answer.field("location")), (302, Some("https://www.example.com/else")), "{answer:?}");
+}
+
+#[test]
+fn pool_idle_closes_connections_that_nobody_uses() {
+    let (sender, closed) = std::sync::mpsc::channel();
+    let backend = Script::playing(move |conversation| {
+        while conversation.request().is_some() {
+            conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        }
+        let _ = sender.send(());
+    });
+    // Left as it is, a connection is kept for longer than this test waits.
+    let gateway =
+        Gateway::serving(&format!("{HTTP}[[route]]\npool = {{ backends = [\"{backend}\"], pool_idle = \"1s\" }}\n"));
+
+    assert_eq!(get(&gateway, "/", "").status, 200);
+
+    closed.recv_timeout(PATIENCE).expect("the gateway closes the connection");
+}
+
+#[test]
+fn balance_is_what_the_pool_says_or_else_the_environment() {
+    let backends = [Backend::named("one"), Backend::named("two")];
+    let config = |balance: &str| {
+        let [one, two] = &backends;
+        let list = format!("[\"{one}\", {{ url = \"{two}\", weight = 3 }}]");
+        format!("{HTTP}[[route]]\npool = \"p\"\n[pool.p]\n{balance}backends = {list}\n")
+    };
+    let strategy = |value: &str, config: &str| {
+        let home = Home::new(config);
+        let output = home.command("check").env("PORTCULLIS_STRATEGY", value).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+
+    let home = Home::new(&config("balance = \"weighted\"\n"));
+    let gateway = Gateway::in_home_as(home, |command| {
+        command.env("PORTCULLIS_STRATEGY", "round_robin");
+    });
+    let shares = (0..8).map(|_| get(&gateway, "/", "").text()).filter(|name| name == "two").count();
+    assert_eq!(shares, 6, "three of four by weight");
+    let status: serde_json::Value = serde_json::from_str(&gateway.ask_admin("/api/v1/status").text()).unwrap();
+    assert_eq!(status["pools"][0]["balance"], "round_robin", "{status}");
+
+    gateway.home().replace("portcullis.toml", &config("balance = \"dice\"\n"));
+    gateway.event_where(CONFIG_REFUSED, |event| event["problem"].as_str().unwrap().contains("`dice`"));
+    let (code, said) = strategy("dice", &config(""));
+    assert!(code == Some(2) && said.contains("PORTCULLIS_STRATEGY") && said.contains("round_robin"), "{code:?} {said}");
 }

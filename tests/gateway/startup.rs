@@ -1,6 +1,8 @@
 //! Starting, refusing to start, checking, stopping.
 
+use std::ffi::OsStr;
 use std::net::TcpListener;
+use std::process::Command;
 
 use rustix::process::Signal;
 
@@ -79,6 +81,23 @@ fn a_taken_port_exits_1_and_says_which() {
 
     assert_eq!(process.wait().code(), Some(1), "{}", process.output());
     assert!(process.output().contains(&address.to_string()), "{}", process.output());
+}
+
+#[test]
+fn port_443_without_the_capability_exits_1_and_says_what_to_do() {
+    let home =
+        Home::new(&format!("{}{}", HTTPS.replace("127.0.0.1:0", "0.0.0.0:443"), route_to(&[&"http://127.0.0.1:9"])));
+
+    let mut process = Process::start(&mut without_the_capability(portcullis().arg("run").arg("-c").arg(home.config())));
+
+    assert_eq!(process.wait().code(), Some(1), "{}", process.output());
+    let told = process.stderr.text();
+    assert_eq!(told.matches("error: ").count(), 1, "one clear line\n{told}");
+    for part in
+        ["error: no permission to listen on 0.0.0.0:443", "portcullis.toml:4:8", "CAP_NET_BIND_SERVICE", "setcap"]
+    {
+        assert!(told.contains(part), "{part}\n{told}");
+    }
 }
 
 #[test]
@@ -175,4 +194,26 @@ fn a_state_folder_that_cannot_be_made_exits_1_and_says_which() {
     assert_eq!(process.wait().code(), Some(1), "{}", process.output());
     let told = process.stderr.text();
     assert!(told.contains("/dev/null/state") && told.contains("server.state_dir"), "{told}");
+}
+
+/// `command`, run by somebody who may not listen on 443, whoever runs the tests.
+fn without_the_capability(command: &Command) -> Command {
+    let start = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap();
+    let mut arguments: Vec<&OsStr> = Vec::new();
+    let unprivileged = start.trim().parse::<u16>().unwrap() <= 443;
+    if unprivileged {
+        // Some containers let everybody listen everywhere. A network of its own begins with what Linux does by default.
+        arguments.extend(["unshare", "--user", "--map-root-user", "--net"].map(OsStr::new));
+    }
+    // Neither root nor a capability on the file brings it back.
+    arguments.extend(["setpriv", "--no-new-privs"].map(OsStr::new));
+    if unprivileged || rustix::process::geteuid().is_root() {
+        arguments.extend(["--inh-caps", "-net_bind_service", "--bounding-set", "-net_bind_service"].map(OsStr::new));
+    }
+    arguments.push(command.get_program());
+    arguments.extend(command.get_args());
+    let mut wrapped = Command::new(arguments[0]);
+    wrapped.args(&arguments[1..]);
+    wrapped.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    wrapped
 }

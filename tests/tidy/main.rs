@@ -3,6 +3,7 @@
 
 mod floors;
 mod imports;
+mod keys;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -100,6 +101,20 @@ fn tasks_are_started_in_one_place() {
         wrong.extend(found(&source.path, source.code(), &["tokio::spawn(", "task::spawn(", "spawn_local("]));
     }
     none(&wrong);
+}
+
+#[test]
+fn every_reason_for_refusing_comes_from_one_table() {
+    const COUNTED: &str = "src/proxy/worker.rs";
+    let elsewhere = sources("src").into_iter().filter(|source| source.path != COUNTED);
+    none(&elsewhere.flat_map(|source| found(&source.path, source.code(), &["metrics.refused("])).collect::<Vec<_>>());
+    let table = fs::read_to_string(root().join("src/proxy/fault.rs")).unwrap();
+    let reasons = table.split("facts(").filter(|row| row.starts_with(|first: char| first.is_ascii_digit()));
+    let mut reasons: Vec<_> = reasons.map(|row| row.split('"').nth(1).unwrap()).collect();
+    let count = reasons.len();
+    reasons.sort_unstable();
+    reasons.dedup();
+    assert!(count > 30 && count == reasons.len(), "{count} faults, {} reasons: {reasons:?}", reasons.len());
 }
 
 #[test]

@@ -4,6 +4,8 @@ mod forward;
 mod record;
 mod reply;
 
+pub use record::{Caller, refused};
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};

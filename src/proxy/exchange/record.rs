@@ -1,10 +1,15 @@
-//! What is told of an exchange once it is over.
+//! What is told of an exchange once it is over, and of what was refused before it became one.
+
+use std::net::IpAddr;
+use std::time::Duration;
 
 use super::Exchange;
+use crate::base::clock;
 use crate::base::log::access;
 use crate::base::metrics::Label;
 use crate::proxy::fault::Fault;
 use crate::proxy::message::{Name, Request, Response};
+use crate::proxy::worker::Worker;
 
 impl Exchange<'_> {
     /// Writes the log line and the counters.
@@ -16,7 +21,7 @@ impl Exchange<'_> {
         let label = route.map_or(Label::NONE, |route| route.label);
         worker.metrics.request(self.listener.label, label, status, duration);
         if let Some(fault) = fault {
-            worker.metrics.refused(fault.reason(), label);
+            worker.refused(fault, label);
         }
         worker.access.write(&access::Entry {
             time: self.time,
@@ -41,4 +46,43 @@ impl Exchange<'_> {
             referer: request.fields.first(Name::Referer),
         });
     }
+}
+
+/// Somebody who was sent away before there was a request to tell of.
+pub struct Caller<'a> {
+    /// The other end of the connection.
+    pub client: IpAddr,
+    /// The listener's name.
+    pub listener: &'a str,
+    /// What was spoken, as far as it is known.
+    pub protocol: &'static str,
+    /// The TLS version; none without a handshake.
+    pub tls: Option<&'static str>,
+}
+
+/// Writes the log line and the counter of a connection or a stream that was refused before there was a request.
+pub fn refused(worker: &Worker, caller: &Caller<'_>, fault: Fault) {
+    worker.refused(fault, Label::NONE);
+    worker.access.write(&access::Entry {
+        time: clock::now(),
+        client: caller.client,
+        method: b"",
+        host: b"",
+        target: b"",
+        protocol: caller.protocol,
+        status: fault.status(),
+        request_bytes: 0,
+        response_bytes: 0,
+        duration: Duration::ZERO,
+        listener: caller.listener,
+        route: "",
+        backend: None,
+        backend_duration: None,
+        retries: 0,
+        request_id: b"",
+        reason: Some(fault.reason()),
+        tls: caller.tls,
+        user_agent: None,
+        referer: None,
+    });
 }

@@ -18,6 +18,7 @@ use super::frontend::{Choice, Frontend, Hosts};
 use super::names;
 use super::policy;
 use super::settings::MinVersion;
+use crate::proxy::fault;
 use crate::proxy::socket::Socket;
 
 /// A connection after its handshake.
@@ -203,10 +204,14 @@ async fn farewell(stream: &mut Socket, bytes: &[u8]) {
 /// Answers a request in plain HTTP, then waits, within bounds, until the client has read it: closing a socket with unread bytes
 /// resets it, and the client would lose the answer.
 async fn answer_plain_http(mut stream: Socket) {
-    const ANSWER: &[u8] =
-        b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 50\r\nConnection: close\r\n\r\n\
-        This port speaks HTTPS only; use an https:// URL.\n";
+    const TEXT: &str = "This port speaks HTTPS only; use an https:// URL.\n";
     const MOST_UNREAD: u64 = 64 << 10;
-    farewell(&mut stream, ANSWER).await;
+    let fault::Facts { reason, proxy_status, .. } = fault::Fault::PlainHttp.facts();
+    let answer = format!(
+        "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\
+         Proxy-Status: portcullis; error={proxy_status}; details=\"{reason}\"\r\nConnection: close\r\n\r\n{TEXT}",
+        TEXT.len()
+    );
+    farewell(&mut stream, answer.as_bytes()).await;
     let _bytes = tokio::io::copy(&mut stream.take(MOST_UNREAD), &mut tokio::io::sink()).await;
 }

@@ -71,7 +71,14 @@ impl Home {
 
     /// Starts `portcullis COMMAND -c` on the config. Events come as JSON, the admin listener takes any port.
     pub(crate) fn start(&self, command: &str) -> Process {
-        Process::start(portcullis().arg(command).arg("-c").arg(self.config()))
+        Process::start(&mut self.command(command))
+    }
+
+    /// What [`Self::start`] starts.
+    pub(crate) fn command(&self, command: &str) -> Command {
+        let mut portcullis = portcullis();
+        portcullis.arg(command).arg("-c").arg(self.config());
+        portcullis
     }
 }
 
@@ -96,8 +103,14 @@ impl Gateway {
 
     /// Runs in a directory that the test has furnished, until it serves.
     pub(crate) fn in_home(home: Home) -> Self {
-        let process = home.start("run");
-        let gateway = Self::of(process, home);
+        Self::in_home_as(home, |_| ())
+    }
+
+    /// Runs in a directory that the test has furnished, with a changed environment, until it serves.
+    pub(crate) fn in_home_as(home: Home, change: impl FnOnce(&mut Command)) -> Self {
+        let mut command = home.command("run");
+        change(&mut command);
+        let gateway = Self::of(Process::start(&mut command), home);
         gateway.event(SERVING);
         gateway
     }
@@ -202,6 +215,11 @@ impl Gateway {
         found.unwrap_or_else(|| panic!("no such access log line\n{}", self.process.output()))
     }
 
+    /// The access log lines so far.
+    pub(crate) fn access_lines(&self) -> Vec<Value> {
+        self.process.stdout.all().iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
     /// The process's number.
     pub(crate) fn pid(&self) -> i32 {
         self.process.pid()
@@ -228,6 +246,14 @@ impl Gateway {
         let text = self.ask_admin("/metrics").text();
         let line = text.lines().find_map(|line| line.strip_prefix(start));
         line.map_or(0, |value| value.trim().parse().unwrap())
+    }
+
+    /// Waits until a metric has that value.
+    pub(crate) fn wait_for_metric(&self, start: &str, value: u64) {
+        let end = Instant::now() + PATIENCE;
+        while self.metric(start) != value {
+            assert!(Instant::now() < end, "{start} is not {value} but {}", self.metric(start));
+        }
     }
 
     /// Sends a signal.

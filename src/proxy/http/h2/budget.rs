@@ -76,11 +76,15 @@ impl Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proxy::http::h2::frames::Frames;
+    use crate::proxy::http::h2::frames::{Frames, Seen};
 
     fn frame(kind: u8, flags: u8, length: u8) -> Frame {
         let mut found = None;
-        Frames::after(0).pass(&[0, 0, length, kind, flags, 0, 0, 0, 1], |frame| found = Some(frame));
+        Frames::after(0).pass(&[0, 0, length, kind, flags, 0, 0, 0, 1], |seen| {
+            if let Seen::Frame(frame) = seen {
+                found = Some(frame);
+            }
+        });
         found.unwrap()
     }
 

@@ -27,7 +27,18 @@ pub(super) struct Frame {
     pub(super) kind: Kind,
     /// Bytes of payload.
     pub(super) length: usize,
+    /// The stream it belongs to; 0 is the connection.
+    pub(super) stream: u32,
     flags: u8,
+}
+
+/// What passes by.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Seen<'a> {
+    /// The header of a frame.
+    Frame(Frame),
+    /// More of the payload of the frame before.
+    Payload(&'a [u8]),
 }
 
 impl Frame {
@@ -45,7 +56,8 @@ impl Frame {
             _ => Kind::Other,
         };
         let length = usize::from(header[0]) << 16 | usize::from(header[1]) << 8 | usize::from(header[2]);
-        Self { kind, length, flags: header[4] }
+        let stream = u32::from_be_bytes([header[5] & 0x7f, header[6], header[7], header[8]]);
+        Self { kind, length, stream, flags: header[4] }
     }
 
     /// DATA: the last of its stream. HEADERS: of a message without a body.
@@ -56,6 +68,16 @@ impl Frame {
     /// SETTINGS and PING: the answer to one of ours.
     pub(super) fn is_ack(self) -> bool {
         self.flags & 1 != 0
+    }
+
+    /// HEADERS: the payload begins with the length of the padding at its end.
+    pub(super) fn is_padded(self) -> bool {
+        self.flags & 8 != 0
+    }
+
+    /// HEADERS: a priority of five bytes stands before the block.
+    pub(super) fn has_priority(self) -> bool {
+        self.flags & 0x20 != 0
     }
 
     /// HEADERS and CONTINUATION: the last of its header block.
@@ -71,6 +93,8 @@ pub(super) struct Frames {
     filled: usize,
     /// Bytes up to the next frame header.
     left: usize,
+    /// They are the preface's.
+    preface: bool,
     current: Kind,
     block: bool,
 }
@@ -78,15 +102,19 @@ pub(super) struct Frames {
 impl Frames {
     /// A direction that begins with `preface` bytes which are no frame.
     pub(super) fn after(preface: usize) -> Self {
-        Self { header: [0; HEADER], filled: 0, left: preface, current: Kind::Other, block: false }
+        Self { header: [0; HEADER], filled: 0, left: preface, preface: preface > 0, current: Kind::Other, block: false }
     }
 
-    /// Looks at the next bytes and tells `each` frame that begins among them.
-    pub(super) fn pass(&mut self, mut bytes: &[u8], mut each: impl FnMut(Frame)) {
+    /// Looks at the next bytes and tells `each` frame that begins among them, and its payload as it comes.
+    pub(super) fn pass(&mut self, mut bytes: &[u8], mut each: impl FnMut(Seen<'_>)) {
         while !bytes.is_empty() {
-            let payload = self.left.min(bytes.len());
-            self.left -= payload;
-            bytes = &bytes[payload..];
+            let (payload, rest) = bytes.split_at(self.left.min(bytes.len()));
+            self.left -= payload.len();
+            if !payload.is_empty() && !self.preface {
+                each(Seen::Payload(payload));
+            }
+            self.preface &= self.left > 0;
+            bytes = rest;
             let take = (HEADER - self.filled).min(bytes.len());
             self.header[self.filled..self.filled + take].copy_from_slice(&bytes[..take]);
             self.filled += take;
@@ -97,7 +125,7 @@ impl Frames {
                 if matches!(frame.kind, Kind::Headers | Kind::Continuation) {
                     self.block = !frame.ends_headers();
                 }
-                each(frame);
+                each(Seen::Frame(frame));
             }
         }
     }
@@ -126,11 +154,16 @@ mod tests {
     fn frames_are_found_however_they_are_cut() {
         let bytes = sample();
         for size in 1..bytes.len() {
-            let (mut frames, mut kinds) = (Frames::after(PREFACE), Vec::new());
-            bytes.chunks(size).for_each(|piece| frames.pass(piece, |frame| kinds.push((frame.kind, frame.length))));
+            let (mut frames, mut kinds, mut payload) = (Frames::after(PREFACE), Vec::new(), 0);
+            bytes.chunks(size).for_each(|piece| {
+                frames.pass(piece, |seen| match seen {
+                    Seen::Frame(frame) => kinds.push((frame.kind, frame.length)),
+                    Seen::Payload(bytes) => payload += bytes.len(),
+                });
+            });
             let expected =
                 [(Kind::Settings, 6), (Kind::Headers, 3), (Kind::Continuation, 2), (Kind::Data, 0), (Kind::Other, 4)];
-            assert_eq!(kinds, expected, "in pieces of {size}");
+            assert_eq!((kinds, payload), (expected.to_vec(), 15), "in pieces of {size}");
             assert!(!frames.is_within_block());
         }
     }

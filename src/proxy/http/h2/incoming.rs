@@ -9,7 +9,7 @@ use super::piece::{Held, Piece};
 use super::request;
 use super::stream::{Parts, Stream};
 use crate::base::buffers::Buffers;
-use crate::proxy::fault::Fault;
+use crate::proxy::fault::{Fault, Malformed};
 use crate::proxy::http::body::Length;
 use crate::proxy::http::h1::framing::{self, Framing};
 use crate::proxy::http::h1::head::HeadLimits;
@@ -19,6 +19,8 @@ use crate::proxy::message::{Name, Request};
 /// A stream that the client has opened.
 pub struct Incoming {
     pub(super) parts: http::request::Parts,
+    /// Its `:path` had a fragment, which is not in `parts`.
+    pub(super) fragment: bool,
     pub(super) body: RecvStream,
     pub(super) respond: SendResponse<Piece>,
     pub(super) limits: HeadLimits,
@@ -29,8 +31,11 @@ pub struct Incoming {
 impl Incoming {
     /// Reads its head into `request`, which is empty, and says what became of that.
     pub fn read(self, request: &mut Request) -> (Stream, Result<(), Fault>) {
-        let Self { parts, body, respond, limits, held, buffers } = self;
-        let read = request::fill(&parts, limits, request).and_then(|()| understand(&body, request));
+        let Self { parts, fragment, body, respond, limits, held, buffers } = self;
+        let read = request::fill(&parts, limits, request).and_then(|()| {
+            // As in HTTP/1.1: who cuts it off asks for another resource than who does not.
+            if fragment { Err(Fault::Malformed(Malformed::Syntax)) } else { understand(&body, request) }
+        });
         let (length, expects_continue) = read.unwrap_or((Length::Unknown, false));
         let stream = Stream::new(body, respond, Parts { length, limits, expects_continue, held, buffers });
         (stream, read.map(drop))

@@ -10,6 +10,7 @@ use h2::server::{Builder, Connection};
 
 use super::incoming::Incoming;
 use super::piece::{Held, Piece};
+use super::unseen;
 use super::wire::{End, Wire};
 use crate::base::alarm::{Alarm, Moment};
 use crate::base::buffers::Buffers;
@@ -34,6 +35,10 @@ const MOST_RESETS: usize = 1_000;
 
 /// What is counted for a field beside its bytes (RFC 9113 §6.5.2).
 const PER_FIELD: usize = 32;
+
+/// A head up to so many times our own limits is still read, so that it is refused with a reason and has its line in the log.
+/// Beyond it `h2` answers by itself, and four times beyond that it ends the connection.
+const READ_BEYOND: usize = 4;
 
 /// How long a connection that is closing is written to and listened to.
 const LINGER: Duration = Duration::from_secs(2);
@@ -71,7 +76,7 @@ pub struct Server<'a> {
     sent: u64,
     leaving: bool,
     closing: bool,
-    refused: Option<&'static str>,
+    refused: Option<Fault>,
 }
 
 /// When what has to have happened. What is not waited for is due never.
@@ -84,25 +89,28 @@ struct Clocks {
 }
 
 impl<'a> Server<'a> {
-    /// Waits for the client's preface. None where it did not come, or not in time.
-    pub async fn open(channel: Channel, rules: Rules<'a>) -> Option<Self> {
+    /// Waits for the client's preface.
+    ///
+    /// # Errors
+    /// It did not come, and the client went away; or what came was something else, or not in time.
+    pub async fn open(channel: Channel, rules: Rules<'a>) -> Result<Self, Option<Fault>> {
         let wire = Wire::new(channel);
         let settings = rules.alarm.alarms().after(Some(rules.headers));
         let mut handshake = std::pin::pin!(builder(&rules).handshake(End(Rc::clone(&wire))));
         let connection = std::future::poll_fn(|cx| {
             let polled = handshake.as_mut().poll(cx);
             if let Poll::Ready(Err(_)) = wire.borrow_mut().poll_flush(cx) {
-                return Poll::Ready(None);
+                return Poll::Ready(Err(None));
             }
             match polled {
-                Poll::Ready(done) => Poll::Ready(done.ok()),
-                Poll::Pending => rules.alarm.poll(cx, settings).map(|()| None),
+                Poll::Ready(done) => Poll::Ready(done.map_err(|error| library_fault(&error))),
+                Poll::Pending => rules.alarm.poll(cx, settings).map(|()| Err(Some(Fault::HeaderTimeout))),
             }
         });
         let connection = connection.await?;
         let never = Moment::NEVER;
         let clocks = Clocks { settings, block: never, idle: never, write: never, end: never };
-        Some(Self {
+        Ok(Self {
             connection,
             wire,
             rules,
@@ -126,7 +134,9 @@ impl<'a> Server<'a> {
             Some(Ok((head, respond))) => {
                 let (parts, body) = head.into_parts();
                 let (limits, buffers) = (self.rules.limits, Rc::clone(&self.rules.buffers));
-                Poll::Ready(Some(Incoming { parts, body, respond, limits, held: Held::of(&self.held), buffers }))
+                let fragment = self.wire.borrow_mut().unseen.accept(respond.stream_id().into());
+                let held = Held::of(&self.held);
+                Poll::Ready(Some(Incoming { parts, fragment, body, respond, limits, held, buffers }))
             }
             Some(Err(error)) => {
                 self.note(&error);
@@ -167,7 +177,7 @@ impl<'a> Server<'a> {
         now_open(&mut self.clocks.block, within_block, self.rules.headers);
         now_open(&mut self.clocks.idle, streams == 0, if self.leaving { LINGER } else { self.rules.keep_alive });
         if exhausted {
-            self.close_with(cx, Reason::ENHANCE_YOUR_CALM, Some("http2_flood"));
+            self.close_with(cx, Reason::ENHANCE_YOUR_CALM, Some(Fault::Http2Flood));
         }
         if self.rules.draining.get() && !self.leaving {
             self.leave(cx);
@@ -198,9 +208,9 @@ impl<'a> Server<'a> {
             return Poll::Ready(());
         }
         if now >= clocks.settings {
-            self.close_with(cx, Reason::SETTINGS_TIMEOUT, Some(Fault::HeaderTimeout.reason()));
+            self.close_with(cx, Reason::SETTINGS_TIMEOUT, Some(Fault::HeaderTimeout));
         } else if now >= clocks.block {
-            self.close_with(cx, Reason::ENHANCE_YOUR_CALM, Some(Fault::HeaderTimeout.reason()));
+            self.close_with(cx, Reason::ENHANCE_YOUR_CALM, Some(Fault::HeaderTimeout));
         } else {
             self.close_with(cx, Reason::NO_ERROR, None);
         }
@@ -216,7 +226,7 @@ impl<'a> Server<'a> {
     }
 
     /// Tells the client that the connection is over, whatever is still open.
-    fn close_with(&mut self, cx: &Context<'_>, reason: Reason, refused: Option<&'static str>) {
+    fn close_with(&mut self, cx: &Context<'_>, reason: Reason, refused: Option<Fault>) {
         if self.closing {
             return;
         }
@@ -230,15 +240,18 @@ impl<'a> Server<'a> {
     }
 
     fn note(&mut self, error: &h2::Error) {
-        if error.is_library() && self.refused.is_none() {
-            let flood = error.reason() == Some(Reason::ENHANCE_YOUR_CALM);
-            self.refused = Some(if flood { "http2_flood" } else { "http2_protocol" });
-        }
+        self.refused = self.refused.or_else(|| library_fault(error));
     }
 
-    /// Why the client was sent away, where it was: a label for `refused_total`.
-    pub fn refused(&self) -> Option<&'static str> {
-        self.refused
+    /// The streams that `h2` has refused by itself since this was last asked.
+    pub fn refused_streams(&mut self) -> Vec<Fault> {
+        std::mem::take(&mut self.wire.borrow_mut().unseen.refused)
+    }
+
+    /// Why the client was sent away, where it was.
+    pub fn refused(&self) -> Option<Fault> {
+        // What we close ourselves says why with the same code.
+        self.refused.or(self.wire.borrow().unseen.ended)
     }
 
     /// Closes. Streams that are still open learn of it at once; what was written is delivered, within bounds.
@@ -255,10 +268,14 @@ impl<'a> Server<'a> {
     }
 }
 
+/// Why `h2` ended the connection, where it was not the client that did.
+fn library_fault(error: &h2::Error) -> Option<Fault> {
+    error.is_library().then(|| unseen::of_connection(error.reason().unwrap_or(Reason::PROTOCOL_ERROR)))
+}
+
 fn builder(rules: &Rules<'_>) -> Builder {
     let limits = rules.limits;
-    // A head just over our own limits is still read, so that it gets its answer and its line in the log.
-    let list = limits.fields_size + limits.uri + PER_FIELD * (limits.fields + 8);
+    let list = READ_BEYOND * (limits.fields_size + limits.uri + PER_FIELD * (limits.fields + 8));
     let mut builder = Builder::new();
     builder
         .max_concurrent_streams(rules.streams)

@@ -10,7 +10,9 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::budget::Budget;
-use super::frames::{Frames, Kind, PREFACE};
+use super::fragment::Fragments;
+use super::frames::{Frame, Frames, Kind, PREFACE, Seen};
+use super::unseen::Unseen;
 use crate::base::alarm::Moment;
 use crate::proxy::http::h1::channel::Channel;
 
@@ -35,6 +37,11 @@ pub(super) struct Wire {
     pub(super) settled: bool,
     /// The client has overdrawn its budget: nothing more is read.
     pub(super) exhausted: bool,
+    /// The stream whose header block is being read.
+    block: Option<u32>,
+    fragments: Fragments,
+    /// Streams that are with `h2`.
+    pub(super) unseen: Unseen,
 }
 
 impl Wire {
@@ -49,6 +56,9 @@ impl Wire {
             full: false,
             settled: false,
             exhausted: false,
+            block: None,
+            fragments: Fragments::default(),
+            unseen: Unseen::default(),
         }))
     }
 
@@ -87,13 +97,38 @@ impl Wire {
         if let Poll::Ready(Ok(())) = &read {
             let fresh = &into.filled()[before..];
             self.readable = self.readable.saturating_sub(fresh.len());
-            let (budget, settled, exhausted) = (&mut self.budget, &mut self.settled, &mut self.exhausted);
-            self.received.pass(fresh, |frame| {
-                *settled |= frame.kind == Kind::Settings;
-                *exhausted |= !budget.pay(frame);
+            let mut frames = std::mem::replace(&mut self.received, Frames::after(0));
+            frames.pass(fresh, |seen| match seen {
+                Seen::Frame(frame) => self.frame(frame),
+                Seen::Payload(bytes) => self.payload(bytes),
             });
+            self.received = frames;
         }
         read
+    }
+
+    /// A frame of the client.
+    fn frame(&mut self, frame: Frame) {
+        self.settled |= frame.kind == Kind::Settings;
+        self.exhausted |= !self.budget.pay(frame);
+        match frame.kind {
+            Kind::Headers => {
+                self.block = Some(frame.stream);
+                self.unseen.headers(frame.stream);
+                self.fragments.headers(frame);
+            }
+            Kind::Continuation => self.fragments.continuation(frame),
+            _ => self.block = None,
+        }
+    }
+
+    /// More of the frame's payload.
+    fn payload(&mut self, bytes: &[u8]) {
+        if let Some(stream) = self.block
+            && self.fragments.payload(bytes)
+        {
+            self.unseen.mark(stream);
+        }
     }
 
     /// Takes what fits; all of it, unless there is too much already.
@@ -104,7 +139,13 @@ impl Wire {
         }
         let mut count = 0;
         for piece in pieces {
-            self.sent.pass(piece, |frame| self.budget.sent(frame));
+            let (budget, unseen) = (&mut self.budget, &mut self.unseen);
+            self.sent.pass(piece, |seen| {
+                if let Seen::Frame(frame) = seen {
+                    budget.sent(frame);
+                }
+                unseen.sent(seen);
+            });
             self.channel.output().extend_from_slice(piece);
             count += piece.len();
         }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::proxy::http::h1::channel::Channel;
-use crate::proxy::http::h2::frames::{Frames, Kind};
+use crate::proxy::http::h2::frames::{Frames, Kind, Seen};
 
 /// What may wait to be written: above it `h2` is told to wait. One frame more can be over it.
 const MOST_OUTPUT: usize = 128 << 10;
@@ -81,7 +81,9 @@ impl Wire {
             self.readable = self.readable.saturating_sub(fresh.len());
             if !self.settled {
                 let settled = &mut self.settled;
-                self.received.pass(fresh, |frame| *settled |= frame.kind == Kind::Settings);
+                self.received.pass(fresh, |seen| {
+                    *settled |= matches!(seen, Seen::Frame(frame) if frame.kind == Kind::Settings);
+                });
             }
         }
         read

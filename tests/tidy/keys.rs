@@ -1,0 +1,145 @@
+//! Every key of `config/reference.toml` is changed by a test that looks at the running gateway. A new key needs a test, and its
+//! line here.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use crate::{none, root};
+
+/// The keys that a test changes: the test, by file and name, and the keys as they stand in `config/reference.toml`, with `*` for a
+/// name that users choose.
+const SEEN: [(&str, &str, &[&str]); 44] = [
+    ("keys_process", "include_brings_in_other_files_which_are_watched_too", &["include"]),
+    ("keys_process", "state_dir_is_where_the_gateway_keeps_what_it_makes", &["server.state_dir"]),
+    ("keys_process", "workers_is_the_number_of_threads_that_serve", &["server.workers"]),
+    ("keys_process", "the_admin_listener_is_where_the_config_says_or_nowhere", &["admin.listen"]),
+    ("keys_process", "token_file_is_made_where_it_is_missing_and_taken_where_it_is_not", &["admin.token_file"]),
+    ("startup", "the_drain_deadline_cuts_what_does_not_end", &["server.drain"]),
+    ("forwarding", "what_a_trusted_proxy_says_is_extended", &["server.trusted_proxies"]),
+    ("keys_logs", "format_text_is_for_people", &["log.format"]),
+    ("keys_logs", "level_says_how_much_is_told", &["log.level"]),
+    ("keys_logs", "sample_leaves_out_requests_but_no_failures", &["log.access.sample"]),
+    ("keys_logs", "the_access_log_can_be_a_file_which_sighup_opens_anew", &["log.access.path"]),
+    ("listeners", "listeners_come_and_go_and_the_others_serve_on", &["listener.name", "listener.bind"]),
+    ("limits", "connections_are_limited_per_listener", &["listener.max_connections"]),
+    ("limits", "connections_are_limited_per_client_address", &["listener.max_connections_per_ip"]),
+    ("keys", "redirect_https_sends_everything_to_the_public_port", &["listener.redirect_https"]),
+    ("observing", "the_status_path_answers_without_a_backend", &["listener.status_path"]),
+    ("keys", "hsts_is_said_over_tls_only", &["listener.tls", "host.name", "host.hsts"]),
+    (
+        "keys",
+        "min_version_and_cipher_suites_bound_the_handshake",
+        &["listener.tls.min_version", "listener.tls.cipher_suites"],
+    ),
+    (
+        "keys_certificates",
+        "a_client_without_a_name_gets_the_default_certificate",
+        &[
+            "listener.tls.default_certificate",
+            "certificate.name",
+            "certificate.cert",
+            "certificate.key",
+            "certificate.default",
+        ],
+    ),
+    ("deadlines", "a_handshake_that_does_not_happen_ends", &["listener.timeouts.handshake"]),
+    ("deadlines", "a_head_that_does_not_end_is_408", &["listener.timeouts.headers"]),
+    ("deadlines", "a_body_that_pauses_is_408_and_lets_the_backend_go", &["listener.timeouts.body_idle"]),
+    ("deadlines", "a_client_that_does_not_read_is_left_and_so_is_the_backend", &["listener.timeouts.write_idle"]),
+    ("deadlines", "an_unused_connection_ends", &["listener.timeouts.keep_alive"]),
+    (
+        "limits",
+        "configured_limits_hold_to_the_byte",
+        &["listener.limits.header_size", "listener.limits.header_fields", "listener.limits.uri_size"],
+    ),
+    ("keys", "h2_streams_is_what_clients_are_told", &["listener.limits.h2_streams"]),
+    ("keys_certificates", "a_certificate_is_shown_on_the_listeners_it_names_only", &["certificate.listener"]),
+    ("keys_certificates", "a_host_may_want_a_newer_version_than_its_listener", &["host.min_version"]),
+    ("keys", "a_route_serves_on_the_listeners_it_names_only", &["route.listener"]),
+    ("keys", "method_and_host_decide_the_route", &["route.name", "route.method", "route.host"]),
+    ("keys", "header_and_query_decide_the_route", &["route.header", "route.query", "route.respond.content_type"]),
+    ("keys", "a_rewrite_puts_another_prefix_in_place_of_the_routes", &["route.path", "route.rewrite.prefix"]),
+    ("first_light", "nginx_and_python_are_backends_like_any_other", &["route.rewrite.strip_prefix"]),
+    ("keys", "encoded_slashes_are_kept_only_where_a_route_says_so", &["route.encoded_slash", "route.respond.status"]),
+    ("limits", "an_announced_body_over_the_limit_never_reaches_a_backend", &["route.body_limit"]),
+    ("deadlines", "a_backend_that_does_not_accept_is_504", &["route.timeouts.connect"]),
+    ("deadlines", "interim_answers_do_not_put_the_deadline_off", &["route.timeouts.response"]),
+    ("deadlines", "a_backend_that_stops_within_its_answer_leaves_it_visibly_cut", &["route.timeouts.idle"]),
+    ("deadlines", "the_whole_exchange_is_bounded", &["route.timeouts.total"]),
+    ("keys", "a_redirect_says_where_to_with_the_status_it_is_given", &["route.redirect.to", "route.redirect.status"]),
+    ("keys", "pool_idle_closes_connections_that_nobody_uses", &["route.respond.body", "pool.*.pool_idle"]),
+    ("keys", "balance_is_what_the_pool_says_or_else_the_environment", &["route.pool", "pool.*.balance"]),
+    (
+        "first_light",
+        "weights_hold_exactly_over_a_full_cycle",
+        &["pool.*.backends", "pool.*.backends.url", "pool.*.backends.weight"],
+    ),
+    ("keys", "without_attempts_nothing_is_sent_again", &["pool.*.retry.attempts"]),
+];
+
+#[test]
+fn every_key_is_seen_by_a_test_of_the_running_gateway() {
+    let text = fs::read_to_string(root().join("config/reference.toml")).unwrap();
+    let mut keys = BTreeSet::new();
+    collect(&toml::from_str(&text).unwrap(), "", &mut keys);
+    let seen: BTreeSet<String> = SEEN.iter().flat_map(|(_, _, keys)| *keys).map(|key| (*key).to_owned()).collect();
+    let unseen =
+        keys.difference(&seen).map(|key| format!("{key}: no test changes it and looks; write one, then list it"));
+    let unknown = seen.difference(&keys).map(|key| format!("{key}: config/reference.toml has no such key"));
+    none(&unseen.chain(unknown).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_tests_that_see_keys_are_there_and_name_them() {
+    let mut wrong = Vec::new();
+    for (file, test, keys) in SEEN {
+        let text = fs::read_to_string(root().join(format!("tests/gateway/{file}.rs"))).unwrap();
+        let marked = format!("#[test]\nfn {test}()");
+        if !text.contains(&marked) {
+            wrong.push(format!("tests/gateway/{file}.rs: no test {test}"));
+        }
+        // Some keys stand in the pieces that many configs begin with.
+        let pieces = fs::read_to_string(root().join("tests/gateway/support/configs.rs")).unwrap();
+        for key in keys {
+            let word = key.rsplit('.').next().unwrap();
+            if ![&text, &pieces].iter().any(|text| names(text, word)) {
+                wrong.push(format!("tests/gateway/{file}.rs does not name {key}"));
+            }
+        }
+    }
+    none(&wrong);
+}
+
+/// Whether `text` has the key: set with `=`, opened as a table, or as a string on its own.
+fn names(text: &str, key: &str) -> bool {
+    // As a string has it.
+    let text = text.replace("\\n", "\n");
+    [format!("{key} ="), format!(".{key}]"), format!("[{key}]"), format!("\"{key}\"")].iter().any(|form| {
+        text.match_indices(form.as_str()).any(|(at, _)| {
+            !text[..at].ends_with(|before: char| before.is_ascii_alphanumeric() || matches!(before, '_' | '-'))
+                // As Rust writes it, a variable.
+                && !text[..at].ends_with("let ")
+        })
+    })
+}
+
+/// The keys of a table, each with the tables that it is in. What holds only tables is no key of its own.
+fn collect(value: &toml::Table, path: &str, keys: &mut BTreeSet<String>) {
+    for (key, value) in value {
+        let named = if path == "pool" { "*" } else { key };
+        let path = if path.is_empty() { named.to_owned() } else { format!("{path}.{named}") };
+        match value {
+            // Names of fields and parameters are the user's.
+            toml::Value::Table(_) if matches!(path.as_str(), "route.header" | "route.query") => drop(keys.insert(path)),
+            toml::Value::Table(table) => collect(table, &path, keys),
+            toml::Value::Array(list) => {
+                let tables: Vec<_> = list.iter().filter_map(toml::Value::as_table).collect();
+                tables.iter().for_each(|table| collect(table, &path, keys));
+                if tables.len() < list.len() || list.is_empty() {
+                    keys.insert(path);
+                }
+            }
+            _ => drop(keys.insert(path)),
+        }
+    }
+}
