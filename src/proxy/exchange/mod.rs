@@ -13,7 +13,7 @@ use crate::proxy::balance::Pool;
 use crate::proxy::connection::Connection;
 use crate::proxy::fault::{Fault, Malformed};
 use crate::proxy::http::body::{Downstream, Length};
-use crate::proxy::http::forwarded::{self, Client, Forwarding};
+use crate::proxy::http::forwarded::{self, Client, Forwarding, RequestIds};
 use crate::proxy::http::{Deciding, Host, answer, hop_by_hop};
 use crate::proxy::message::{Request, Response, Span};
 use crate::proxy::policy;
@@ -121,8 +121,12 @@ impl Exchange<'_> {
                 self.reply(client, request, response, &body).await
             }
             Action::Forward(pool) => {
-                let deciding = route.rewrite.as_ref().map(|_| path.as_str().to_owned());
-                self.prepare(request, &route, deciding.as_deref())?;
+                if let Some(rewrite) = &route.rewrite {
+                    let path = path.as_str().to_owned();
+                    rewrite.apply(request, &path).map_err(Fault::Malformed)?;
+                }
+                let forwarding = Forwarding { client: self.client, tls: self.connection.tls.is_some() };
+                prepare(request, &forwarding, &mut self.connection.worker.ids.borrow_mut())?;
                 self.forward(client, Messages { request, response }, (&route, pool), hsts).await
             }
         }
@@ -135,19 +139,6 @@ impl Exchange<'_> {
             Some(tls) if !tls.covers(host.name()) => Err(Fault::Misdirected),
             _ => Ok(host),
         }
-    }
-
-    /// Makes the request what the backend is to get: hop-by-hop fields go first, then ours are added.
-    fn prepare(&self, request: &mut Request, route: &Route, deciding: Option<&str>) -> Result<(), Fault> {
-        if let (Some(rewrite), Some(deciding)) = (&route.rewrite, deciding) {
-            rewrite.apply(request, deciding).map_err(Fault::Malformed)?;
-        }
-        hop_by_hop::strip_request(&mut request.fields).map_err(Fault::Malformed)?;
-        // Answered here: the backend gets the body without being asked first.
-        request.fields.remove(b"expect");
-        let forwarding = Forwarding { client: self.client, tls: self.connection.tls.is_some() };
-        forwarded::apply(request, &forwarding, &mut self.connection.worker.ids.borrow_mut());
-        Ok(())
     }
 
     async fn forward<D: Downstream>(
@@ -189,6 +180,18 @@ impl Exchange<'_> {
         self.start(client, response, begun.length());
         upstream::relay(client, &call, begun, &mut self.trip).await
     }
+}
+
+/// Makes the fields of a request what the backend is to get: hop-by-hop ones go first, then ours are added.
+///
+/// # Errors
+/// Where its `Connection` is too long to be obeyed.
+pub fn prepare(request: &mut Request, forwarding: &Forwarding, ids: &mut RequestIds) -> Result<(), Fault> {
+    hop_by_hop::strip_request(&mut request.fields).map_err(Fault::Malformed)?;
+    // Answered here: the backend gets the body without being asked first.
+    request.fields.remove(b"expect");
+    forwarded::apply(request, forwarding, ids);
+    Ok(())
 }
 
 /// The deciding path. `*`, the target of a server-wide OPTIONS, is its own.

@@ -15,7 +15,7 @@ use crate::proxy::http::h1::framing::{self, Framing};
 use crate::proxy::http::h1::head::{self, HeadError, HeadLimits};
 use crate::proxy::http::h1::stream::Unsent;
 use crate::proxy::http::h1::write;
-use crate::proxy::message::{Name, Request, Response};
+use crate::proxy::message::{Request, Response};
 
 /// What a backend's answer may have for a head.
 const ANSWER: HeadLimits = HeadLimits { uri: 256, fields_size: 64 << 10, fields: 256 };
@@ -126,16 +126,7 @@ impl<'a> Attempt<'a> {
             Length::Known(length) => Framing::Length(length),
             Length::Unknown => Framing::Chunked,
         };
-        let output = connection.stream.channel.output();
-        write::request_open(output, self.call.request);
-        if framing == Framing::Chunked {
-            write::line(output, b"transfer-encoding", b"chunked");
-        }
-        if self.call.request.fields.first(Name::Te).is_some() {
-            // What is left of TE is for this hop, and says so (RFC 9110 §10.1.4).
-            write::line(output, b"connection", b"te");
-        }
-        output.extend_from_slice(b"\r\n");
+        write::request_head(connection.stream.channel.output(), self.call.request, framing);
         connection.stream.begin_body(framing);
     }
 

@@ -8,7 +8,7 @@ mod budget;
 mod frames;
 pub mod incoming;
 mod piece;
-mod request;
+pub mod request;
 mod response;
 pub mod server;
 pub mod stream;

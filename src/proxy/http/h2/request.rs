@@ -5,6 +5,8 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 
 use crate::proxy::fault::{Fault, Malformed};
+use crate::proxy::http::body::Length;
+use crate::proxy::http::h1::framing::{self, Framing};
 use crate::proxy::http::h1::head::HeadLimits;
 use crate::proxy::http::host;
 use crate::proxy::message::{Fields, Name, Request, Span, Version};
@@ -13,7 +15,10 @@ const SYNTAX: Fault = Fault::Malformed(Malformed::Syntax);
 const HOST: Fault = Fault::Malformed(Malformed::Host);
 
 /// Fills `request`, which is empty. Where it is refused, as much of it is there as the log needs.
-pub(super) fn fill(parts: &Parts, limits: HeadLimits, request: &mut Request) -> Result<(), Fault> {
+///
+/// # Errors
+/// What an HTTP/1.1 reader would take for something else, no host or several, CONNECT and TRACE, and what is over the limits.
+pub fn fill(parts: &Parts, limits: HeadLimits, request: &mut Request) -> Result<(), Fault> {
     request.version = Version::Http2;
     let method = request.fields.store(parts.method.as_str().as_bytes());
     request.set_method(method);
@@ -103,8 +108,24 @@ fn settle_host(authority: Option<Span>, request: &mut Request) -> Result<(), Fau
     Ok(())
 }
 
-/// Adds the trailers of a request.
-pub(super) fn trailers(headers: &HeaderMap, limits: HeadLimits) -> Result<Fields, Fault> {
+/// How long the body of a filled request is, which `ended` with its head or goes on.
+///
+/// # Errors
+/// More than one clear framing.
+pub fn length(request: &Request, ended: bool) -> Result<Length, Fault> {
+    Ok(match framing::of_request(request)? {
+        _ if ended => Length::Empty,
+        Framing::Length(length) => Length::Known(length),
+        Framing::Empty if request.fields.first(Name::ContentLength).is_some() => Length::Known(0),
+        Framing::Empty | Framing::Chunked | Framing::Close => Length::Unknown,
+    })
+}
+
+/// The trailers of a request.
+///
+/// # Errors
+/// What is over the limits, and values that HTTP/1.1 would lose a part of.
+pub fn trailers(headers: &HeaderMap, limits: HeadLimits) -> Result<Fields, Fault> {
     let mut fields = Fields::default();
     let mut room = Room { size: limits.fields_size, count: limits.fields };
     for (name, value) in headers {
