@@ -81,14 +81,15 @@ fn store_fields(
     Ok(())
 }
 
-/// Cookies may come in crumbs (RFC 9113 §8.2.3); HTTP/1.1 has one field for all of them.
+/// Cookies may come in crumbs (RFC 9113 §8.2.3); HTTP/1.1 has one field for all of them. Empty ones are left out: at the end
+/// they would leave a blank that HTTP/1.1 loses.
 fn join_crumbs(headers: &HeaderMap, fields: &mut Fields) -> Result<(), Fault> {
     let crumbs = headers.get_all(http::header::COOKIE);
     for crumb in &crumbs {
         checked(crumb)?;
     }
     fields.add_written(b"cookie", |into| {
-        for (index, crumb) in crumbs.iter().enumerate() {
+        for (index, crumb) in crumbs.iter().filter(|crumb| !crumb.is_empty()).enumerate() {
             into.extend_from_slice(if index == 0 { b"" } else { b"; " });
             into.extend_from_slice(crumb.as_bytes());
         }
@@ -196,6 +197,14 @@ mod tests {
         let fields: Vec<_> = request.fields.iter().map(|(_, name, value)| (name.to_vec(), value.to_vec())).collect();
         let expected = [("host", "h:1"), ("x", "1"), ("te", "trailers"), ("cookie", "a=1; b=2")];
         assert_eq!(fields, expected.map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())));
+    }
+
+    #[test]
+    fn empty_crumbs_are_left_out() {
+        for (crumbs, cookie) in [(["", "a=1", "", "b=2", ""], "a=1; b=2"), ([""; 5], "")] {
+            let (request, _) = filled("GET", "https://h/", &crumbs.map(|crumb| ("cookie", crumb)));
+            assert_eq!(request.fields.first(Name::Cookie), Some(cookie.as_bytes()));
+        }
     }
 
     #[test]
