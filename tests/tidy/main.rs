@@ -155,11 +155,9 @@ fn sources(directory: &str) -> Vec<Source> {
     files
 }
 
-/// The product and its tests.
+/// The product, its tests and its fuzz targets.
 fn everything() -> Vec<Source> {
-    let mut all = sources("src");
-    all.extend(sources("tests"));
-    all
+    ["src", "tests", "fuzz/src", "fuzz/fuzz_targets"].into_iter().flat_map(sources).collect()
 }
 
 fn found(path: &str, text: &str, words: &[&str]) -> Vec<String> {
