@@ -110,7 +110,7 @@ fn every_reason_for_refusing_comes_from_one_table() {
     none(&elsewhere.flat_map(|source| found(&source.path, source.code(), &["metrics.refused("])).collect::<Vec<_>>());
     let table = fs::read_to_string(root().join("src/proxy/fault.rs")).unwrap();
     let reasons = table.split("facts(").filter(|row| row.starts_with(|first: char| first.is_ascii_digit()));
-    let mut reasons: Vec<_> = reasons.map(|row| row.split('"').nth(1).unwrap()).collect();
+    let mut reasons: Vec<_> = reasons.filter_map(|row| row.split(')').next()?.split('"').nth(1)).collect();
     let count = reasons.len();
     reasons.sort_unstable();
     reasons.dedup();
@@ -170,11 +170,9 @@ fn sources(directory: &str) -> Vec<Source> {
     files
 }
 
-/// The product and its tests.
+/// The product, its tests and its fuzz targets.
 fn everything() -> Vec<Source> {
-    let mut all = sources("src");
-    all.extend(sources("tests"));
-    all
+    ["src", "tests", "fuzz/src", "fuzz/fuzz_targets"].into_iter().flat_map(sources).collect()
 }
 
 fn found(path: &str, text: &str, words: &[&str]) -> Vec<String> {

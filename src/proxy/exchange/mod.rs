@@ -15,7 +15,7 @@ use crate::base::clock;
 use crate::proxy::connection::Connection;
 use crate::proxy::fault::{Fault, Malformed};
 use crate::proxy::http::body::Downstream;
-use crate::proxy::http::forwarded::{self, Client, Forwarding};
+use crate::proxy::http::forwarded::{self, Client, Forwarding, RequestIds};
 use crate::proxy::http::{Deciding, Host, answer, hop_by_hop};
 use crate::proxy::message::{Request, Response, Span};
 use crate::proxy::policy;
@@ -123,8 +123,12 @@ impl Exchange<'_> {
                 self.reply(client, request, response, &body).await
             }
             Action::Forward(pool) => {
-                let deciding = route.rewrite.as_ref().map(|_| path.as_str().to_owned());
-                self.prepare(request, &route, deciding.as_deref())?;
+                if let Some(rewrite) = &route.rewrite {
+                    let path = path.as_str().to_owned();
+                    rewrite.apply(request, &path).map_err(Fault::Malformed)?;
+                }
+                let forwarding = Forwarding { client: self.client, tls: self.connection.tls.is_some() };
+                prepare(request, &forwarding, &mut self.connection.worker.ids.borrow_mut())?;
                 self.forward(client, Messages { request, response }, (&route, pool), hsts).await
             }
         }
@@ -138,17 +142,16 @@ impl Exchange<'_> {
             _ => Ok(host),
         }
     }
+}
 
-    /// Makes the request what the backend is to get: hop-by-hop fields go first, then ours are added.
-    fn prepare(&self, request: &mut Request, route: &Route, deciding: Option<&str>) -> Result<(), Fault> {
-        if let (Some(rewrite), Some(deciding)) = (&route.rewrite, deciding) {
-            rewrite.apply(request, deciding).map_err(Fault::Malformed)?;
-        }
-        hop_by_hop::strip_request(&mut request.fields).map_err(Fault::Malformed)?;
-        let forwarding = Forwarding { client: self.client, tls: self.connection.tls.is_some() };
-        forwarded::apply(request, &forwarding, &mut self.connection.worker.ids.borrow_mut());
-        Ok(())
-    }
+/// Makes the fields of a request what the backend is to get: hop-by-hop ones go first, then ours are added.
+///
+/// # Errors
+/// Where its `Connection` is too long to be obeyed.
+pub fn prepare(request: &mut Request, forwarding: &Forwarding, ids: &mut RequestIds) -> Result<(), Fault> {
+    hop_by_hop::strip_request(&mut request.fields).map_err(Fault::Malformed)?;
+    forwarded::apply(request, forwarding, ids);
+    Ok(())
 }
 
 /// The deciding path. `*`, the target of a server-wide OPTIONS, is its own.

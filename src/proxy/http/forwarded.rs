@@ -42,9 +42,9 @@ impl Client {
     }
 }
 
-/// The address of one element: bare, or with a port; IPv6 with or without brackets.
+/// The address of one element: bare, or with a port; IPv6 with or without brackets. A scope means nothing to another host.
 fn hop_address(element: &[u8]) -> Option<IpAddr> {
-    let text = std::str::from_utf8(element.trim_ascii()).ok()?;
+    let text = std::str::from_utf8(element.trim_ascii()).ok().filter(|text| !text.contains('%'))?;
     let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<std::net::Ipv6Addr>().ok().map(IpAddr::V6);
     let address = text.parse().ok().or_else(bracketed);
     let address = address.or_else(|| text.parse::<SocketAddr>().ok().map(|socket| socket.ip()))?;
@@ -202,6 +202,8 @@ mod tests {
             ("10.0.0.1", &["1.1.1.1:99999"], "10.0.0.1"),
             ("10.0.0.1", &["\"1.1.1.1\""], "10.0.0.1"),
             ("10.0.0.1", &["1.1.1"], "10.0.0.1"),
+            ("10.0.0.1", &["2001:db9::1%2"], "10.0.0.1"),
+            ("10.0.0.1", &["[2001:db9::1%2]:80"], "10.0.0.1"),
         ] {
             assert_eq!(client(peer, fields), expected, "{peer} {fields:?}");
         }

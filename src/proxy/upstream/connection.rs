@@ -76,17 +76,13 @@ impl Connection {
             Length::Unknown => Framing::Chunked,
         };
         let output = self.stream.channel.output();
-        write::request_open(output, request);
-        if framing == Framing::Chunked {
-            write::line(output, b"transfer-encoding", b"chunked");
-        }
         if request.tunnel {
+            write::request_open(output, request);
             self.accept = Some(ask_for_websocket(output, request));
-        } else if request.fields.first(Name::Te).is_some() {
-            // What is left of TE is for this hop, and says so (RFC 9110 §10.1.4).
-            write::line(output, b"connection", b"te");
+            output.extend_from_slice(b"\r\n");
+        } else {
+            write::request_head(output, request, framing);
         }
-        output.extend_from_slice(b"\r\n");
         self.stream.begin_body(framing);
     }
 

@@ -79,7 +79,8 @@ impl Chunked {
 
     fn size_line(&mut self, input: &[u8]) -> Result<Option<usize>, Broken> {
         let Some(end) = memchr::memchr(b'\n', input) else {
-            return if input.len() > LONGEST_LINE { Err(Broken) } else { Ok(None) };
+            // A CR behind the longest line may be the start of its end.
+            return if input.len() > LONGEST_LINE + 1 { Err(Broken) } else { Ok(None) };
         };
         let line = input[..end].strip_suffix(b"\r").ok_or(Broken)?;
         let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
@@ -167,5 +168,14 @@ mod tests {
         assert_eq!(decode(line.repeat(15).as_bytes()).map(|data| data.len()), Ok(15));
         assert_eq!(decode(line.repeat(20).as_bytes()), Err(Broken));
         assert_eq!(decode(format!("1;{}", "e".repeat(2000)).as_bytes()), Err(Broken));
+    }
+
+    #[test]
+    fn the_longest_line_may_arrive_in_pieces() {
+        let line = format!("1;{}\r\n", "e".repeat(LONGEST_LINE - 2));
+        for length in 0..line.len() {
+            assert_eq!(Chunked::default().next(&line.as_bytes()[..length]), Ok((Next::More, 0)), "{length}");
+        }
+        assert_eq!(Chunked::default().next(line.as_bytes()), Ok((Next::Data(1), line.len())));
     }
 }

@@ -12,7 +12,7 @@ use crate::proxy::http::body::Progress;
 use crate::proxy::message::Fields;
 
 /// The most that trailer fields may take.
-const TRAILERS: HeadLimits = HeadLimits { uri: 0, fields_size: 8 << 10, fields: 32 };
+pub const TRAILERS: HeadLimits = HeadLimits { uri: 0, fields_size: 8 << 10, fields: 32 };
 
 /// Why a body could not be read to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

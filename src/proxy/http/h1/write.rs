@@ -1,9 +1,23 @@
 //! Messages to bytes: start lines, fields, chunks.
 
+use super::framing::Framing;
 use crate::base::decimal::number;
 use crate::proxy::message::{Fields, Name, Request, Response};
 
-/// Appends the request line and fields of a request, as a backend gets them, without the empty line that ends them.
+/// Appends the whole head of a request, as a backend gets it, for a body of that framing.
+pub fn request_head(output: &mut Vec<u8>, request: &Request, framing: Framing) {
+    request_open(output, request);
+    if framing == Framing::Chunked {
+        line(output, b"transfer-encoding", b"chunked");
+    }
+    if request.fields.first(Name::Te).is_some() {
+        // What is left of TE is for this hop, and says so (RFC 9110 §10.1.4).
+        line(output, b"connection", b"te");
+    }
+    output.extend_from_slice(b"\r\n");
+}
+
+/// Appends the request line and fields of a request, without the empty line that ends them.
 pub fn request_open(output: &mut Vec<u8>, request: &Request) {
     output.extend_from_slice(request.method());
     output.push(b' ');

@@ -11,10 +11,9 @@ use super::stream::{Parts, Stream};
 use crate::base::buffers::Buffers;
 use crate::proxy::fault::{Fault, Malformed};
 use crate::proxy::http::body::Length;
-use crate::proxy::http::h1::framing::{self, Framing};
 use crate::proxy::http::h1::head::HeadLimits;
 use crate::proxy::http::h1::server::expects_continue;
-use crate::proxy::message::{Name, Request};
+use crate::proxy::message::Request;
 
 /// A stream that the client has opened.
 pub struct Incoming {
@@ -44,12 +43,6 @@ impl Incoming {
 
 /// How long the body is, and whether the client waits for a `100 Continue`.
 fn understand(body: &RecvStream, request: &Request) -> Result<(Length, bool), Fault> {
-    let length = match framing::of_request(request)? {
-        // What a tunnel carries is no body.
-        _ if body.is_end_stream() || request.tunnel => Length::Empty,
-        Framing::Length(length) => Length::Known(length),
-        Framing::Empty if request.fields.first(Name::ContentLength).is_some() => Length::Known(0),
-        Framing::Empty | Framing::Chunked | Framing::Close => Length::Unknown,
-    };
+    let length = request::length(request, body.is_end_stream())?;
     Ok((length, expects_continue(request)? && length != Length::Empty))
 }

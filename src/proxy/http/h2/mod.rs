@@ -11,7 +11,7 @@ mod frames;
 mod huffman;
 pub mod incoming;
 mod piece;
-mod request;
+pub mod request;
 mod response;
 pub mod server;
 pub mod stream;

@@ -5,6 +5,8 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 
 use crate::proxy::fault::{Fault, Malformed};
+use crate::proxy::http::body::Length;
+use crate::proxy::http::h1::framing::{self, Framing};
 use crate::proxy::http::h1::head::HeadLimits;
 use crate::proxy::http::host;
 use crate::proxy::message::{Fields, Name, Request, Span, Version};
@@ -13,7 +15,10 @@ const SYNTAX: Fault = Fault::Malformed(Malformed::Syntax);
 const HOST: Fault = Fault::Malformed(Malformed::Host);
 
 /// Fills `request`, which is empty. Where it is refused, as much of it is there as the log needs.
-pub(super) fn fill(parts: &Parts, limits: HeadLimits, request: &mut Request) -> Result<(), Fault> {
+///
+/// # Errors
+/// What an HTTP/1.1 reader would take for something else, no host or several, CONNECT and TRACE, and what is over the limits.
+pub fn fill(parts: &Parts, limits: HeadLimits, request: &mut Request) -> Result<(), Fault> {
     request.version = Version::Http2;
     request.tunnel = asks_for_websocket(parts);
     let method = if request.tunnel { "GET" } else { parts.method.as_str() };
@@ -76,7 +81,7 @@ fn store_fields(
                 let first = fields.first(Name::Host).unwrap_or_default();
                 host::same(first, value.as_bytes()).map_err(Fault::Malformed)?;
             }
-            _ => fields.add(name.as_str().as_bytes(), checked(value)?),
+            _ => fields.add(token(name)?, checked(value)?),
         }
     }
     if crumbs {
@@ -85,14 +90,15 @@ fn store_fields(
     Ok(())
 }
 
-/// Cookies may come in crumbs (RFC 9113 §8.2.3); HTTP/1.1 has one field for all of them.
+/// Cookies may come in crumbs (RFC 9113 §8.2.3); HTTP/1.1 has one field for all of them. Empty ones are left out: at the end
+/// they would leave a blank that HTTP/1.1 loses.
 fn join_crumbs(headers: &HeaderMap, fields: &mut Fields) -> Result<(), Fault> {
     let crumbs = headers.get_all(http::header::COOKIE);
     for crumb in &crumbs {
         checked(crumb)?;
     }
     fields.add_written(b"cookie", |into| {
-        for (index, crumb) in crumbs.iter().enumerate() {
+        for (index, crumb) in crumbs.iter().filter(|crumb| !crumb.is_empty()).enumerate() {
             into.extend_from_slice(if index == 0 { b"" } else { b"; " });
             into.extend_from_slice(crumb.as_bytes());
         }
@@ -112,15 +118,39 @@ fn settle_host(authority: Option<Span>, request: &mut Request) -> Result<(), Fau
     Ok(())
 }
 
-/// Adds the trailers of a request.
-pub(super) fn trailers(headers: &HeaderMap, limits: HeadLimits) -> Result<Fields, Fault> {
+/// How long the body of a filled request is, which `ended` with its head or goes on.
+///
+/// # Errors
+/// More than one clear framing.
+pub fn length(request: &Request, ended: bool) -> Result<Length, Fault> {
+    Ok(match framing::of_request(request)? {
+        // What a tunnel carries is no body.
+        _ if ended || request.tunnel => Length::Empty,
+        Framing::Length(length) => Length::Known(length),
+        Framing::Empty if request.fields.first(Name::ContentLength).is_some() => Length::Known(0),
+        Framing::Empty | Framing::Chunked | Framing::Close => Length::Unknown,
+    })
+}
+
+/// The trailers of a request.
+///
+/// # Errors
+/// What is over the limits, and values that HTTP/1.1 would lose a part of.
+pub fn trailers(headers: &HeaderMap, limits: HeadLimits) -> Result<Fields, Fault> {
     let mut fields = Fields::default();
     let mut room = Room { size: limits.fields_size, count: limits.fields };
     for (name, value) in headers {
         room.take(name.as_str().len() + value.len(), 1)?;
-        fields.add(HeaderName::as_str(name).as_bytes(), checked(value)?);
+        fields.add(token(name)?, checked(value)?);
     }
     Ok(fields)
+}
+
+/// A name is a token (RFC 9110 §5.1). `http` takes a `"` for a part of one where it reads HTTP/2: an HTTP/1.1 reader would
+/// refuse the request, or read another name.
+fn token(name: &HeaderName) -> Result<&[u8], Fault> {
+    let name = name.as_str().as_bytes();
+    if memchr::memchr(b'"', name).is_none() { Ok(name) } else { Err(SYNTAX) }
 }
 
 /// A value of HTTP/2 has no blank at either end (RFC 9113 §8.2.1): HTTP/1.1 would lose it on the way. CR, LF and NUL do not
@@ -180,6 +210,14 @@ mod tests {
     }
 
     #[test]
+    fn empty_crumbs_are_left_out() {
+        for (crumbs, cookie) in [(["", "a=1", "", "b=2", ""], "a=1; b=2"), ([""; 5], "")] {
+            let (request, _) = filled("GET", "https://h/", &crumbs.map(|crumb| ("cookie", crumb)));
+            assert_eq!(request.fields.first(Name::Cookie), Some(cookie.as_bytes()));
+        }
+    }
+
+    #[test]
     fn there_is_one_host() {
         assert_eq!(refused("GET", "https://h/", &[("host", "H.")]), None);
         let (request, result) = filled("GET", "/", &[("host", "h")]);
@@ -210,6 +248,20 @@ mod tests {
         ] {
             assert_eq!(refused("GET", "https://h/", &[(name, value)]), Some(SYNTAX), "{name}: {value}");
         }
+    }
+
+    #[test]
+    fn names_are_tokens() {
+        let tokens = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz";
+        for byte in 0..=u8::MAX {
+            let Ok(name) = HeaderName::from_lowercase(&[b'x', byte]) else { continue };
+            assert_eq!(token(&name).is_ok(), tokens.contains(&byte), "{byte}");
+        }
+        let quoted = HeaderName::from_lowercase(b"x\"y").unwrap();
+        let mut map = HeaderMap::new();
+        map.insert(quoted, HeaderValue::from_static("1"));
+        assert_eq!(trailers(&map, LIMITS).err(), Some(SYNTAX));
+        assert_eq!(store_fields(&map, None, LIMITS, &mut Fields::default()), Err(SYNTAX));
     }
 
     #[test]

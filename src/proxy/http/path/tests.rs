@@ -108,6 +108,11 @@ const REFUSED: &[&str] = &[
     "/..%3b/admin",
     "/a/..%3Bx/admin",
     "/a/.%2e;a/b",
+    // Climbing over a segment that is empty without its parameters.
+    "/public/;x/../admin",
+    "/;/..",
+    "/a/%3b/../b",
+    "/a/b;c/%3Bd/../../e",
     // Dot segments beside encoded slashes, also where a route keeps those.
     "/..%2fadmin",
     "/a/..%2Fadmin",

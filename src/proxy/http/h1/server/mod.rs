@@ -14,7 +14,7 @@ use crate::proxy::http::body::{Downstream, Gone, Length, Progress};
 use crate::proxy::message::{Fields, Response, Version};
 
 use ending::DRAIN;
-pub use reading::{Next, Rules, expects_continue};
+pub use reading::{Next, Rules, expects_continue, understand};
 
 /// The connection.
 pub struct Server {
@@ -31,11 +31,13 @@ pub struct Server {
 }
 
 /// What the server remembers of the request under way.
-#[derive(Clone, Copy, Default)]
-struct Facts {
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Facts {
     version: Version,
-    framing: Option<Framing>,
-    keep_alive: bool,
+    /// What delimits its body; absent before there was a request.
+    pub framing: Option<Framing>,
+    /// Whether the connection may carry another request after it.
+    pub keep_alive: bool,
     takes_trailers: bool,
     expects_continue: bool,
 }

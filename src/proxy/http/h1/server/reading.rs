@@ -48,8 +48,12 @@ impl Server {
                 let parsed = head::request(&self.stream.channel.input()[..end], rules.limits, request);
                 self.stream.channel.consume(end);
                 self.served += 1;
-                match parsed.map_err(fault_of).and_then(|()| self.understand(request)) {
-                    Ok(()) => Next::Request,
+                match parsed.map_err(fault_of).and_then(|()| understand(request)) {
+                    Ok(facts) => {
+                        self.request = facts;
+                        self.stream.expect_body(facts.framing.unwrap_or(Framing::Empty));
+                        Next::Request
+                    }
                     Err(fault) => Next::Refused(fault),
                 }
             }
@@ -109,27 +113,28 @@ impl Server {
             *searched = 0;
         }
     }
+}
 
-    /// Decides framing, persistence and expectations.
-    fn understand(&mut self, request: &mut Request) -> Result<(), Fault> {
-        target::settle(request)?;
-        let says = |token: &[u8]| request.fields.all(Name::Connection).any(|value| has_token(value, token));
-        let framing = framing::of_request(request)?;
-        self.request = Facts {
-            version: request.version,
-            framing: Some(framing),
-            keep_alive: match request.version {
-                Version::Http10 => says(b"keep-alive") && !says(b"close"),
-                Version::Http11 | Version::Http2 => !says(b"close"),
-            },
-            takes_trailers: request.fields.all(Name::Te).any(|value| has_token(value, b"trailers")),
-            expects_continue: expects_continue(request)? && framing != Framing::Empty,
-        };
-        request.tunnel =
-            framing == Framing::Empty && request.version == Version::Http11 && websocket::is_asked(request);
-        self.stream.expect_body(framing);
-        Ok(())
-    }
+/// Decides what a parsed head means: target and host, framing, persistence, expectations.
+///
+/// # Errors
+/// Whatever two readers could take for two things.
+pub fn understand(request: &mut Request) -> Result<Facts, Fault> {
+    target::settle(request)?;
+    let says =
+        |request: &Request, token: &[u8]| request.fields.all(Name::Connection).any(|value| has_token(value, token));
+    let framing = framing::of_request(request)?;
+    request.tunnel = framing == Framing::Empty && request.version == Version::Http11 && websocket::is_asked(request);
+    Ok(Facts {
+        version: request.version,
+        framing: Some(framing),
+        keep_alive: match request.version {
+            Version::Http10 => says(request, b"keep-alive") && !says(request, b"close"),
+            Version::Http11 | Version::Http2 => !says(request, b"close"),
+        },
+        takes_trailers: request.fields.all(Name::Te).any(|value| has_token(value, b"trailers")),
+        expects_continue: expects_continue(request)? && framing != Framing::Empty,
+    })
 }
 
 fn fault_of(error: HeadError) -> Fault {
