@@ -31,3 +31,5 @@ mod smuggling;
 mod startup;
 mod support;
 mod upstream_tls;
+mod websocket;
+mod websocket_ends;

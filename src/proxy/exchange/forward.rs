@@ -46,8 +46,11 @@ impl<'a> Exchange<'a> {
             return upstream::relay(client, &call, begun, &mut self.trip).await;
         }
         let _counted = Tunnel::begin(worker);
-        let draining = || connection.port.draining.get() || worker.is_draining();
-        upstream::tunnel(client, &call, begun, &mut self.trip, draining).await
+        let drain = || {
+            let begun = connection.port.draining.get() || worker.is_draining();
+            begun.then(|| worker.current().tunnel_drain)
+        };
+        upstream::tunnel(client, &call, begun, &mut self.trip, drain).await
     }
 
     /// The request as the pool gets it, with its deadlines. Calls of gRPC may be silent, in either direction and before their
@@ -76,7 +79,6 @@ impl<'a> Exchange<'a> {
             body_idle: if grpc { tunnel_idle } else { Some(body_idle) },
             write_idle: self.listener.timeouts.write_idle.0,
             tunnel_idle,
-            tunnel_drain: self.snapshot.tunnel_drain,
             total: worker.alarms.after(timeouts.total.limit()).min(worker.alarms.after(deadline)),
             alarm: self.alarm,
             client: &worker.upstream,

@@ -44,8 +44,6 @@ pub struct Call<'a> {
     pub write_idle: Duration,
     /// How long a tunnel may be without a byte; none where there is no limit.
     pub tunnel_idle: Option<Duration>,
-    /// How long a tunnel may go on when a drain has begun.
-    pub tunnel_drain: Duration,
     /// When the whole exchange must be over.
     pub total: Moment,
     /// The alarm of the exchange.

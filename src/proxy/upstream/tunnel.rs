@@ -16,13 +16,13 @@ const HALF_CLOSED: Duration = Duration::from_secs(60);
 
 /// Passes bytes on in both directions; the client's response has been started. An end of one side is passed on, and the other may
 /// go on. A side that breaks ends the tunnel, and so do `tunnel_idle` without a byte, the exchange's deadline, and a drain that
-/// has lasted for `call.tunnel_drain`.
+/// has lasted for what `drain` says once it has begun.
 pub async fn tunnel<D: Downstream>(
     client: &mut D,
     call: &Call<'_>,
     begun: Begun,
     trip: &mut Trip,
-    draining: impl Fn() -> bool,
+    drain: impl Fn() -> Option<Duration>,
 ) -> Result<(), Fault> {
     let Begun { mut backend, mut asked, .. } = begun;
     let alarms = call.alarm.alarms();
@@ -38,8 +38,10 @@ pub async fn tunnel<D: Downstream>(
             }
             Poll::Pending => {}
         }
-        if draining() && cut == Moment::NEVER {
-            cut = alarms.after(Some(call.tunnel_drain));
+        if cut == Moment::NEVER
+            && let Some(limit) = drain()
+        {
+            cut = alarms.after(Some(limit));
         }
         let now = alarms.now();
         call.alarm.poll(cx, idle.min(cut).min(call.total)).map(|()| match now {

@@ -87,6 +87,17 @@ impl Reader {
         Ok(Some(answer))
     }
 
+    /// Whatever has come, or comes next; nothing at the end of the stream.
+    pub(crate) fn some(&mut self, stream: &mut dyn Read) -> io::Result<Vec<u8>> {
+        if self.rest.is_empty() {
+            let mut bytes = vec![0; 64 << 10];
+            let count = stream.read(&mut bytes)?;
+            bytes.truncate(count);
+            return Ok(bytes);
+        }
+        Ok(std::mem::take(&mut self.rest))
+    }
+
     /// Whatever is left until the end of the stream.
     pub(crate) fn remaining(&mut self, stream: &mut dyn Read) -> io::Result<Vec<u8>> {
         let mut all = std::mem::take(&mut self.rest);

@@ -49,6 +49,29 @@ impl Http2 {
         self.ask(Request::get(format!("https://localhost{path}")).body(()).unwrap(), None, None)
     }
 
+    /// Asks for a WebSocket tunnel by extended CONNECT (RFC 8441).
+    pub(crate) fn tunnel(&mut self, path: &str) -> Tunnel<'_> {
+        let mut request = Request::new(());
+        *request.method_mut() = http::Method::CONNECT;
+        *request.uri_mut() = format!("https://localhost{path}").parse().unwrap();
+        request.extensions_mut().insert(h2::ext::Protocol::from_static("websocket"));
+        request.headers_mut().insert("sec-websocket-version", http::HeaderValue::from_static("13"));
+        let mut requests = self.requests.clone();
+        let opening = async {
+            // The gateway says in its first SETTINGS that it takes one.
+            while !requests.is_extended_connect_protocol_enabled() {
+                tokio::task::yield_now().await;
+            }
+            requests = requests.ready().await.unwrap();
+            let (answer, sending) = requests.send_request(request, false).unwrap();
+            let (head, receiving) = answer.await.unwrap().into_parts();
+            (head.status.as_u16(), list(&head.headers), sending, receiving)
+        };
+        let opened = self.runtime.block_on(async { tokio::time::timeout(PATIENCE, opening).await });
+        let (status, fields, sending, receiving) = opened.expect("an answer in time");
+        Tunnel { runtime: &self.runtime, status, fields, sending, receiving }
+    }
+
     /// Sends a request and reads its answer to the end.
     pub(crate) fn ask(
         &mut self,
@@ -70,6 +93,42 @@ impl Http2 {
             read(answer.await?).await
         };
         self.runtime.block_on(async { tokio::time::timeout(PATIENCE, exchange).await.expect("an answer in time") })
+    }
+}
+
+/// One stream that has become a tunnel, or was refused.
+pub(crate) struct Tunnel<'a> {
+    runtime: &'a Runtime,
+    pub(crate) status: u16,
+    pub(crate) fields: Vec<(String, String)>,
+    sending: h2::SendStream<Bytes>,
+    receiving: h2::RecvStream,
+}
+
+impl Tunnel<'_> {
+    /// Sends these bytes.
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        self.sending.send_data(Bytes::copy_from_slice(bytes), false).unwrap();
+    }
+
+    /// Ends this side.
+    pub(crate) fn finish(&mut self) {
+        self.sending.send_data(Bytes::new(), true).unwrap();
+    }
+
+    /// So many bytes, or fewer where the other side ends first.
+    pub(crate) fn exactly(&mut self, count: usize) -> Result<Vec<u8>, h2::Error> {
+        let reading = async {
+            let mut all = Vec::new();
+            while all.len() < count {
+                let Some(data) = self.receiving.data().await else { break };
+                let data = data?;
+                self.receiving.flow_control().release_capacity(data.len())?;
+                all.extend_from_slice(&data);
+            }
+            Ok(all)
+        };
+        self.runtime.block_on(async { tokio::time::timeout(PATIENCE, reading).await.expect("bytes in time") })
     }
 }
 

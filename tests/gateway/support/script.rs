@@ -178,6 +178,27 @@ impl Conversation {
         self.stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     }
 
+    /// Records a request whose body is no message.
+    pub(crate) fn record(&self, request: Received) {
+        // The test may be over.
+        let _ = self.received.send(request);
+    }
+
+    /// Sends back whatever comes until the gateway ends its side.
+    pub(crate) fn echo(&mut self) {
+        loop {
+            match self.reader.some(&mut self.stream) {
+                Ok(bytes) if !bytes.is_empty() => self.send(bytes),
+                _ => return self.close(),
+            }
+        }
+    }
+
+    /// Everything that comes until the gateway closes.
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        self.reader.remaining(&mut self.stream).unwrap_or_default()
+    }
+
     /// Does nothing until the gateway closes.
     pub(crate) fn hold(&mut self) {
         let _ = io::copy(&mut self.stream, &mut io::sink());
