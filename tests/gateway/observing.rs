@@ -1,9 +1,16 @@
 //! What an operator sees: the access log, metrics, status, and who may see them.
 
+use std::sync::{Mutex, mpsc};
+
+use rustix::process::Signal;
+
 use crate::support::backend::Backend;
 use crate::support::client::Client;
 use crate::support::configs::{HTTP, route_to};
-use crate::support::gateway::Gateway;
+use crate::support::events::DRAINING;
+use crate::support::gateway::{Gateway, portcullis};
+use crate::support::process::Process;
+use crate::support::script::Script;
 
 /// Asks the admin listener, with a token or without.
 fn ask_admin(gateway: &Gateway, path: &str, token: Option<&str>) -> crate::support::answer::Answer {
@@ -59,4 +66,40 @@ fn the_status_path_answers_without_a_backend() {
     assert_eq!(gateway.connect("http").ask("GET /ping HTTP/1.1\r\nHost: a\r\n\r\n").status, 200);
 
     assert_eq!(backend.count(), 0);
+}
+
+#[test]
+fn a_health_check_learns_without_a_token_whether_requests_should_come_here() {
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let backend = Script::playing(move |conversation| {
+        conversation.request();
+        wait.lock().unwrap().recv().unwrap();
+        conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate");
+    });
+    let mut gateway = Gateway::serving(&format!("{HTTP}{}", route_to(&[&backend])));
+    let mut client = gateway.connect("http");
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    backend.received();
+    let address = gateway.admin().to_string();
+    let check = || Process::start(portcullis().args(["status", "--ready", "--admin", &address]));
+
+    let mut ready = check();
+    assert_eq!(ready.wait().code(), Some(0), "{}", ready.output());
+    assert_eq!(ready.stdout.text(), "ready");
+
+    gateway.signal(Signal::TERM);
+    gateway.event(DRAINING);
+    let mut draining = check();
+    assert_eq!(draining.wait().code(), Some(1));
+    let told = format!("portcullis: the gateway on {address} is not ready: starting or draining");
+    assert_eq!(draining.stderr.text(), told);
+
+    go.send(()).unwrap();
+    assert_eq!(client.answer().status, 200);
+    client.expect_closed();
+    assert_eq!(gateway.wait().code(), Some(0), "{}", gateway.output());
+    let mut gone = check();
+    assert_eq!(gone.wait().code(), Some(1));
+    assert!(gone.stderr.text().contains("is it running?"), "{}", gone.output());
 }

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// Where it is found on the admin listener.
 pub const PATH: &str = "/api/v1/status";
+/// Where the listener tells everybody whether requests should come to this gateway.
+pub const READY_PATH: &str = "/readyz";
 
 /// The whole gateway.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

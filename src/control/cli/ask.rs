@@ -12,7 +12,9 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use super::table::plain;
 use crate::control::admin::Token;
+use crate::control::admin::status::READY_PATH;
 use crate::control::admin::token::TokenError;
 
 /// For connecting and the whole answer.
@@ -25,7 +27,7 @@ const MOST_BYTES: usize = 64 << 20;
 pub(super) struct Gateway {
     /// `host:port` of the admin listener.
     pub(super) address: String,
-    /// Where its token stands.
+    /// Where its token stands. Not read for what is told to everybody.
     pub(super) token_file: PathBuf,
 }
 
@@ -38,6 +40,8 @@ pub(super) enum AskError {
     NotThere { address: String, error: String },
     #[error("the gateway on {address} does not accept the token in {token}; is it another gateway's?", token = token.display())]
     Unauthorised { address: String, token: PathBuf },
+    #[error("the gateway on {address} is not ready: {said}")]
+    NotReady { address: String, said: String },
     #[error("the gateway on {address} answers {status}: {error}")]
     Refused { address: String, status: StatusCode, error: String },
     #[error("the gateway on {address} gave no whole answer: {error}")]
@@ -45,36 +49,51 @@ pub(super) enum AskError {
 }
 
 impl Gateway {
-    /// The body of the answer to `GET path`.
+    /// The body of the answer to `GET path`, asked with the token.
     pub(super) fn ask(&self, path: &'static str) -> Result<Bytes, AskError> {
         let token = Token::load(&self.token_file)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| self.broken(&error))?;
-        let asking = async { tokio::time::timeout(PATIENCE, self.exchange(path, &token)).await };
-        let (status, body) = runtime
-            .block_on(asking)
-            .unwrap_or_else(|_| Err(self.broken(&format!("it took longer than {} s", PATIENCE.as_secs()))))?;
-        match status {
-            StatusCode::OK => Ok(body),
-            StatusCode::UNAUTHORIZED => {
+        match self.exchange(path, Some(&token))? {
+            (StatusCode::OK, body) => Ok(body),
+            (StatusCode::UNAUTHORIZED, _) => {
                 Err(AskError::Unauthorised { address: self.address.clone(), token: self.token_file.clone() })
             }
-            status => Err(AskError::Refused { address: self.address.clone(), status, error: reason(&body) }),
+            (status, body) => Err(self.refused(status, &body)),
         }
     }
 
-    async fn exchange(&self, path: &'static str, token: &Token) -> Result<(StatusCode, Bytes), AskError> {
+    /// Whether requests should come here, which is told without a token. Not to be ready is an error.
+    pub(super) fn is_ready(&self) -> Result<(), AskError> {
+        match self.exchange(READY_PATH, None)? {
+            (StatusCode::OK, _) => Ok(()),
+            (StatusCode::SERVICE_UNAVAILABLE, body) => {
+                let said = plain(String::from_utf8_lossy(&body).trim());
+                Err(AskError::NotReady { address: self.address.clone(), said })
+            }
+            (status, body) => Err(self.refused(status, &body)),
+        }
+    }
+
+    fn exchange(&self, path: &'static str, token: Option<&Token>) -> Result<(StatusCode, Bytes), AskError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| self.broken(&error))?;
+        let asking = async { tokio::time::timeout(PATIENCE, self.request(path, token)).await };
+        runtime
+            .block_on(asking)
+            .unwrap_or_else(|_| Err(self.broken(&format!("it took longer than {} s", PATIENCE.as_secs()))))
+    }
+
+    async fn request(&self, path: &'static str, token: Option<&Token>) -> Result<(StatusCode, Bytes), AskError> {
         let not_there =
             |error: std::io::Error| AskError::NotThere { address: self.address.clone(), error: error.to_string() };
         let stream = TcpStream::connect(&self.address).await.map_err(not_there)?;
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.broken(&error))?;
-        let request = Request::get(path)
-            // Whatever stands between, such as a forwarded port: the listener knows this name.
-            .header(HOST, "localhost")
-            .header(AUTHORIZATION, format!("Bearer {}", token.reveal()))
-            .body(Empty::<Bytes>::new())
-            .map_err(|error| self.broken(&error))?;
+        // Whatever stands between, such as a forwarded port: the listener knows this name.
+        let mut request = Request::get(path).header(HOST, "localhost");
+        if let Some(token) = token {
+            request = request.header(AUTHORIZATION, format!("Bearer {}", token.reveal()));
+        }
+        let request = request.body(Empty::<Bytes>::new()).map_err(|error| self.broken(&error))?;
         let asking = async move {
             let answer = sender.send_request(request).await.map_err(|error| self.broken(&error))?;
             let status = answer.status();
@@ -85,6 +104,10 @@ impl Gateway {
         };
         let (answer, _) = tokio::join!(asking, connection);
         answer
+    }
+
+    fn refused(&self, status: StatusCode, body: &[u8]) -> AskError {
+        AskError::Refused { address: self.address.clone(), status, error: reason(body) }
     }
 
     fn broken(&self, error: &impl ToString) -> AskError {

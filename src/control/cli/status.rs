@@ -14,10 +14,11 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   portcullis status                      of the gateway that serves config/portcullis.toml
   portcullis status --json | jq .pools
+  portcullis status --ready --admin 127.0.0.1:9901    for a health check: needs neither config nor token
   portcullis status --admin 10.0.0.5:9901 --token-file admin.token
 
 The config says where the gateway's admin listener is and where its token stands.
-Exit codes: 0 shown, 1 no gateway there or the token refused, 2 bad config.";
+Exit codes: 0 shown or ready, 1 no gateway there, not ready, or the token refused, 2 bad config.";
 
 /// Which gateway to ask and how to show it.
 #[derive(Debug, Args)]
@@ -25,6 +26,9 @@ pub(super) struct Options {
     /// Prints the whole status as JSON
     #[arg(long)]
     json: bool,
+    /// Asks only whether requests should come here: not while it starts or drains
+    #[arg(long, conflicts_with = "json")]
+    ready: bool,
     /// The config that the gateway serves
     #[arg(short = 'c', long = "config", value_name = "FILE", default_value = "config/portcullis.toml")]
     file: PathBuf,
@@ -44,7 +48,8 @@ pub(super) fn run(options: &Options) -> ExitCode {
             return ExitCode::from(crate::control::BAD_CONFIG);
         }
     };
-    match shown(&gateway, options.json) {
+    let shown = if options.ready { readiness(&gateway) } else { shown(&gateway, options.json) };
+    match shown {
         Ok(text) => super::print(&text),
         Err(problem) => {
             eprintln!("portcullis: {problem}");
@@ -55,7 +60,9 @@ pub(super) fn run(options: &Options) -> ExitCode {
 
 /// The gateway that the options name. The config is only read for what they leave out.
 fn gateway(options: &Options) -> Result<Gateway, String> {
-    if let (Some(address), Some(token_file)) = (&options.admin, &options.token_file) {
+    // Readiness is told without a token.
+    let token_file = options.token_file.clone().or_else(|| options.ready.then(PathBuf::new));
+    if let (Some(address), Some(token_file)) = (&options.admin, &token_file) {
         return Ok(Gateway { address: address.clone(), token_file: token_file.clone() });
     }
     let loaded = Config::load(&options.file, &config::of_process(), &Overrides::default());
@@ -67,10 +74,11 @@ fn gateway(options: &Options) -> Result<Gateway, String> {
             return Err("portcullis: the config says admin.listen = false, so the gateway has no status to show".into());
         }
     };
-    Ok(Gateway { address, token_file: options.token_file.clone().unwrap_or(admin.token_file) })
+    Ok(Gateway { address, token_file: token_file.unwrap_or(admin.token_file) })
 }
 
-const BOTH_FLAGS: &str = "portcullis: with both --admin and --token-file the config is not needed";
+const BOTH_FLAGS: &str =
+    "portcullis: with both --admin and --token-file, or with --ready and --admin, the config is not needed";
 
 /// An address to dial for one to listen on: all addresses are reached through the loopback.
 fn reachable(mut address: std::net::SocketAddr) -> std::net::SocketAddr {
@@ -82,6 +90,10 @@ fn reachable(mut address: std::net::SocketAddr) -> std::net::SocketAddr {
         });
     }
     address
+}
+
+fn readiness(gateway: &Gateway) -> Result<String, String> {
+    gateway.is_ready().map(|()| "ready\n".to_owned()).map_err(|error| error.to_string())
 }
 
 fn shown(gateway: &Gateway, json: bool) -> Result<String, String> {

@@ -5,7 +5,7 @@ use http::StatusCode;
 use super::super::answer::{Answer, found, with_status};
 use super::{Access, Page, Sources};
 
-pub(super) const PAGE: Page = Page { path: "/readyz", access: Access::Open, answer };
+pub(super) const PAGE: Page = Page { path: crate::control::admin::status::READY_PATH, access: Access::Open, answer };
 
 /// 503 while starting and while draining, so that a load balancer in front turns elsewhere.
 fn answer(sources: &Sources) -> Answer {
