@@ -14,7 +14,7 @@ use x509_parser::prelude::FromDer;
 
 use super::names::Names;
 use super::pair_error::{PairError, Part};
-use super::pem_file;
+use super::pem_file::{self, PemFile};
 
 /// A clock that is this far behind the issuer's does not make a certificate "not yet valid".
 const CLOCK_SKEW: Duration = Duration::from_secs(300);
@@ -66,14 +66,31 @@ impl Pair {
     /// # Errors
     /// Each names the file and says what to do.
     pub fn load(cert: &Path, key: &Path, now: SystemTime) -> Result<Self, PairError> {
-        Self::load_of_client(cert, key, now)?.with_names(cert)
+        Self::load_with(cert, key, now, pem_file::read)?.with_names(cert)
     }
 
     /// The same for a pair that is shown to servers: they ask for no host name in it.
     pub(super) fn load_of_client(cert: &Path, key: &Path, now: SystemTime) -> Result<Self, PairError> {
-        let cert_pem = pem_file::read(cert)?;
-        let key_pem = pem_file::read(key)?;
-        let mut pair = Self::parse_any((cert, &cert_pem.bytes), (key, &key_pem.bytes), now)?;
+        Self::load_with(cert, key, now, pem_file::read)
+    }
+
+    /// A swap of both files may fall between reading the one and the other. Before they are said not to belong together, the
+    /// certificate is read again.
+    fn load_with(
+        cert: &Path,
+        key: &Path,
+        now: SystemTime,
+        mut read: impl FnMut(&Path) -> Result<PemFile, PairError>,
+    ) -> Result<Self, PairError> {
+        let (cert_pem, key_pem) = (read(cert)?, read(key)?);
+        let mut parsed = Self::parse_any((cert, &cert_pem.bytes), (key, &key_pem.bytes), now);
+        if matches!(parsed, Err(PairError::Mismatch { .. })) {
+            let again = read(cert)?;
+            if again.bytes != cert_pem.bytes {
+                parsed = Self::parse_any((cert, &again.bytes), (key, &key_pem.bytes), now);
+            }
+        }
+        let mut pair = parsed?;
         if let Some(mode) = key_pem.open_mode() {
             pair.warnings.push(Warning::OpenKey { file: key.display().to_string(), mode });
         }
@@ -303,6 +320,24 @@ mod tests {
             let told = told(result);
             assert!(told.contains(file) && told.contains(advice), "{told}");
         }
+    }
+
+    #[test]
+    fn a_swap_between_reading_the_two_files_is_no_mismatch() {
+        let ca = Ca::new();
+        let ((old, _), (new, key)) = (ca.pem(&["a.example"], |_| {}), ca.pem(&["a.example"], |_| {}));
+        let directory = tempfile::tempdir().unwrap();
+        let load = |certs: &[&str]| {
+            let mut left = certs.iter();
+            let file = directory.path().join("any");
+            Pair::load_with(Path::new("a.crt"), Path::new("a.key"), now(), |path| {
+                let text = if path == Path::new("a.key") { key.as_str() } else { left.next().unwrap() };
+                fs::write(&file, text).unwrap();
+                pem_file::read(&file)
+            })
+        };
+        assert!(load(&[&old, &new]).is_ok());
+        assert!(told(load(&[&old, &old])).contains("does not belong"), "a key that really is another's");
     }
 
     #[test]
