@@ -88,6 +88,39 @@ fn connections_inside_tls_are_used_again() {
     }
 }
 
+#[test]
+fn the_protocol_is_agreed_on_in_the_handshake() {
+    let authority = Authority::new();
+    let home = home("", &authority);
+    let pair = nginx_pair(&home, &authority.issue(&["127.0.0.1"]));
+    let served = format!("{pair} location / {{ return 200 $server_protocol; }}");
+    let (new, old) = (Nginx::secure_http2(&served), Nginx::secure(&served));
+    let speaking = |backend: &Nginx, protocol| config(&[backend], &format!("protocol = \"{protocol}\"\n{CA}"));
+    home.replace("portcullis.toml", &config(&[&new], CA));
+    let gateway = Gateway::in_home(home);
+    let mut client = gateway.connect("http");
+    assert_eq!(client.ask(GET).text(), "HTTP/2.0", "the default");
+
+    for (backend, protocol, spoken) in [
+        (&new, "h1", Some("HTTP/1.1")),
+        (&new, "h2", Some("HTTP/2.0")),
+        (&new, "auto", Some("HTTP/2.0")),
+        (&old, "auto", Some("HTTP/1.1")),
+        (&old, "h2", None),
+        (&old, "h1", Some("HTTP/1.1")),
+    ] {
+        gateway.save(&speaking(backend, protocol));
+        for _ in 0..3 {
+            let answer = client.ask(GET);
+            match spoken {
+                Some(spoken) => assert_eq!(answer.text(), spoken, "{protocol} to {backend}"),
+                None => assert_eq!((answer.status, answer.refusal()), (502, Some("tls_protocol_error")), "{answer:?}"),
+            }
+        }
+    }
+    assert_eq!(gateway.event(BACKEND_FAILS)["reason"], "backend_no_shared_protocol");
+}
+
 /// Shows `pair` and is refused for `reason`: not a byte of any request gets there, whatever the method.
 fn refused_for(reason: &str, detail: &str, authority: &Authority, pair: &Pair) {
     let backend = Secure::showing(pair);

@@ -1,5 +1,5 @@
-//! One backend of one pool, as all workers share it. It outlives a reload that leaves its URL in its pool
-//! and the way it is verified.
+//! One backend of one pool, as all workers share it. It outlives a reload that leaves its URL in its pool,
+//! and the way it is spoken to.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};

@@ -31,8 +31,8 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// The pool that `settings` describe; `tls` is how it speaks TLS. Endpoints of `previous` with the same URL that are verified in
-    /// the same way go on, and so does the order where the weights are the same.
+    /// The pool that `settings` describe; `tls` is how it speaks TLS. Endpoints of `previous` with the same URL, protocol and
+    /// verification go on, and so does the order where the weights are the same.
     pub fn build(
         settings: &Settings,
         registry: &Registry,
@@ -42,6 +42,8 @@ impl Pool {
         let endpoint = |url: &BackendUrl| {
             let peer = tls.and_then(|tls| peer(settings, tls, url));
             let alike = |known: &&Arc<Endpoint>| known.url == *url && verified_alike(known, peer.as_ref());
+            // With its endpoint goes every connection that speaks what was asked for before.
+            let previous = previous.filter(|pool| pool.protocol == settings.protocol);
             match previous.and_then(|pool| pool.endpoints.iter().find(alike)) {
                 Some(known) => Arc::clone(known),
                 None => Arc::new(Endpoint::new(url.clone(), registry.label(&url.text), peer)),

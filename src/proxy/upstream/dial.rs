@@ -11,7 +11,7 @@ use std::time::Instant;
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 
 use crate::base::alarm::{Alarm, Moment};
-use crate::proxy::balance::{Endpoint, Pool, Protocol, Target};
+use crate::proxy::balance::{Endpoint, Protocol, Target};
 use crate::proxy::fault::Fault;
 use crate::proxy::io::Io;
 use crate::proxy::socket::Socket;
@@ -26,10 +26,15 @@ struct Failure {
     detail: String,
 }
 
-/// Opens a connection before `due`, and says what is spoken on it: inside TLS what was agreed on, else what the pool says.
-pub(super) async fn dial(endpoint: &Endpoint, pool: &Pool, alarm: &Alarm, due: Moment) -> Result<(Io, Agreed), Fault> {
+/// Opens a connection before `due`, and says what is spoken on it: inside TLS what was agreed on, else what `protocol` says.
+pub(super) async fn dial(
+    endpoint: &Endpoint,
+    protocol: Protocol,
+    alarm: &Alarm,
+    due: Moment,
+) -> Result<(Io, Agreed), Fault> {
     let stage = Cell::new("no connection in time");
-    let mut connecting = pin!(connect(endpoint, pool.protocol, &stage));
+    let mut connecting = pin!(connect(endpoint, protocol, &stage));
     let opened = std::future::poll_fn(|cx| match connecting.as_mut().poll(cx) {
         Poll::Ready(done) => Poll::Ready(done),
         Poll::Pending => {

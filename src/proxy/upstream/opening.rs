@@ -9,7 +9,7 @@ use super::client::{Idle, Kept, Key, Limits, Room, Shared, Wanted};
 use super::connection::Connection;
 use super::dial::dial;
 use crate::base::alarm::{Alarm, Moment};
-use crate::proxy::balance::{Endpoint, Pool};
+use crate::proxy::balance::{Endpoint, Pool, Protocol};
 use crate::proxy::fault::Fault;
 use crate::proxy::http::h1::channel::Channel;
 use crate::proxy::http::h1::stream::Stream;
@@ -54,14 +54,14 @@ impl Opening {
     }
 }
 
-/// Opens a connection that is known to speak HTTP/1.1.
+/// Opens a connection that speaks HTTP/1.1, and offers nothing else: a backend may have learnt HTTP/2 since it was asked.
 pub(super) async fn h1(
     room: &Room,
     wanted: &Wanted<'_>,
     (key, alarm): (Key, &Alarm),
     due: Moment,
 ) -> Result<Connection, Fault> {
-    let (io, _) = dial(wanted.endpoint, wanted.call.pool, alarm, due).await?;
+    let (io, _) = dial(wanted.endpoint, Protocol::Http1, alarm, due).await?;
     Ok(connection(room, key, io))
 }
 
@@ -113,7 +113,7 @@ enum Opened {
 
 async fn open(room: &Room, endpoint: &Endpoint, pool: &Pool, due: Moment) -> Result<Opened, Fault> {
     let alarm = room.alarms.alarm();
-    let (io, spoken) = dial(endpoint, pool, &alarm, due).await?;
+    let (io, spoken) = dial(endpoint, pool.protocol, &alarm, due).await?;
     if spoken == Agreed::Http1 {
         return Ok(Opened::H1(io));
     }

@@ -30,6 +30,11 @@ impl Nginx {
         (0..5).find_map(|_| Self::attempt("https", " ssl", directives)).expect("nginx on a free port")
     }
 
+    /// The same, of HTTP/2 as well.
+    pub(crate) fn secure_http2(directives: &str) -> Self {
+        (0..5).find_map(|_| Self::attempt("https", " ssl http2", directives)).expect("nginx on a free port")
+    }
+
     fn attempt(scheme: &'static str, listen: &str, locations: &str) -> Option<Self> {
         let directory = TempDir::new().unwrap();
         std::fs::create_dir(directory.path().join("files")).unwrap();
