@@ -36,7 +36,9 @@
 //! * Every size, count and time is bounded. Deadlines are alarms on a coarse clock ([`base::alarm`]), not timers.
 //! * A reload is all or nothing, and what has not changed goes on: connections, counts, tickets, certificates.
 //! * A backend whose URL says `https` is verified before a byte of a request is written to it, or it is not spoken to.
-//! * A request that a backend may have acted on is not sent again, unless it is GET, HEAD or OPTIONS.
+//! * A request that a backend may have acted on is not sent again, unless it is GET, HEAD or OPTIONS. What a backend of HTTP/2
+//!   declares unprocessed is, whatever it is.
+//! * A tunnel carries nothing before its backend has proved that it understood; of all upgrades only WebSocket is passed on.
 //! * A panic costs one exchange (HTTP/2) or one connection (HTTP/1.1) and is counted.
 //!
 //! # Where it differs from the first drawing, and why
@@ -44,6 +46,8 @@
 //! * Settings are read by one function per table over a document with places ([`base::settings`]), not by serde: only so are all
 //!   problems told at once, and the same function yields the JSON schema and the list of keys.
 //! * `message` stands below the stations, because routes and policies read it and must not know the codecs.
+//! * An exchange meets its two ends through [`proxy::http::body::Downstream`] and `upstream::backend`: HTTP/1.1 connections or
+//!   streams of HTTP/2. A tunnel is the same two ends with [`proxy::http::body::Length::Tunnel`] for a message.
 //! * The spine is two files, and their loops two more, so that no module imports the one that starts it.
 //!
 //! # To add a kind

@@ -88,7 +88,9 @@ fn an_address_may_grow_to_all_addresses_on_the_same_port() {
 
     let everywhere = gateway.address("all");
     assert_eq!(everywhere, SocketAddr::from(([0, 0, 0, 0], port)));
-    assert_eq!(gateway.connect("all").ask(GET).status, 200);
+    // The kernel resets what comes to the more exact socket in the very moment in which that is closed.
+    let mut answers = std::iter::repeat_with(|| gateway.connect("all").send(GET).next_answer(false));
+    assert_eq!(answers.find_map(|answer| answer).unwrap().status, 200);
 }
 
 #[test]

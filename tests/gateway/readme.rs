@@ -6,14 +6,16 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support::client::Client;
+use crate::support::echo;
 use crate::support::gateway::{Gateway, portcullis};
 use crate::support::page::blocks;
 use crate::support::process::Process;
 use crate::support::secure::{Secure, Seen};
 use crate::support::served::{LISTENER, SMALLEST, Served, furnished, whole};
+use crate::websocket::HANDSHAKE;
 
 /// How the paragraph before each example that is added to the smallest begins.
-const WISHES: [&str; 11] = [
+const WISHES: [&str; 12] = [
     "**Other ports**",
     "**Weights.**",
     "**One path to another pool**",
@@ -22,6 +24,7 @@ const WISHES: [&str; 11] = [
     "**A redirect, and a fixed answer**",
     "**TLS 1.3 only, and HSTS**",
     "**HTTPS to backends.**",
+    "**WebSockets**",
     "**Larger uploads and slower backends**",
     "**Behind another proxy.**",
     "**Logs as JSON, and a status page",
@@ -168,6 +171,17 @@ fn one_name_wants_tls_1_3_and_says_hsts() {
 }
 
 #[test]
+fn websockets_need_no_setting() {
+    let config = format!("{}{LISTENER}", whole("**WebSockets**"));
+    let backend = echo::over_http1();
+    let gateway = Gateway::in_home(furnished(&config.replace("http://10.0.7.1:8080", &backend.to_string())));
+    let mut client = gateway.connect_tls("https", "chat.example.com");
+    let answer = client.ask(HANDSHAKE.replace("Host: localhost", "Host: chat.example.com"));
+    assert_eq!(answer.status, 101, "{answer:?}");
+    assert_eq!(client.send(b"ping").exactly(4).unwrap(), b"ping");
+}
+
+#[test]
 fn one_route_takes_larger_uploads() {
     let served = Served::example("**Larger uploads and slower backends**");
     let announce = |host: &str, length: u64| {
@@ -218,7 +232,9 @@ fn the_lines_for_looking_at_it_work_as_they_are_printed() {
     let lines: Vec<_> =
         blocks("sh").into_iter().flat_map(|(_, block)| block.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
     let run = |word: &str| {
-        let mut fitting = lines.iter().filter(|line| line.contains(word));
+        // Lines for containers and services are run by the long tests.
+        let elsewhere = |line: &String| line.starts_with("docker") || line.starts_with("sudo");
+        let mut fitting = lines.iter().filter(|line| line.contains(word) && !elsewhere(line));
         let line = fitting.next().unwrap_or_else(|| panic!("no line with {word}"));
         let line = line.replace("127.0.0.1:9901", &served.gateway.admin().to_string());
         in_shell(&served, &line)

@@ -10,13 +10,18 @@ use crate::base::alarm::Moment;
 use crate::proxy::fault::Fault;
 use crate::proxy::http::body::{Downstream, Progress};
 use crate::proxy::http::h1::channel::{GATHER, MOST_TURNS};
+use crate::proxy::http::websocket::{Boundary, GOING_AWAY, GOING_AWAY_MASKED};
 
 /// How long one side may stay silent after the other has ended.
 const HALF_CLOSED: Duration = Duration::from_secs(60);
 
+/// How long the last bytes of a tunnel that is cut may take.
+const FAREWELL: Duration = Duration::from_millis(100);
+
 /// Passes bytes on in both directions; the client's response has been started. An end of one side is passed on, and the other may
 /// go on. A side that breaks ends the tunnel, and so do `tunnel_idle` without a byte, the exchange's deadline, and a drain that
-/// has lasted for what `drain` says once it has begun.
+/// has lasted for what `drain` says once it has begun: both sides are told that the gateway is going away, where no frame of theirs
+/// is cut by it.
 pub async fn tunnel<D: Downstream>(
     client: &mut D,
     call: &Call<'_>,
@@ -28,7 +33,7 @@ pub async fn tunnel<D: Downstream>(
     let alarms = call.alarm.alarms();
     let mut tunnel = Tunnel::default();
     let mut idle = alarms.after(call.tunnel_idle);
-    let mut cut = Moment::NEVER;
+    let (mut cut, mut end) = (Moment::NEVER, Moment::NEVER);
     let result = std::future::poll_fn(|cx| {
         match tunnel.poll(cx, client, &mut backend) {
             Poll::Ready(done) => return Poll::Ready(done),
@@ -44,8 +49,15 @@ pub async fn tunnel<D: Downstream>(
             cut = alarms.after(Some(limit));
         }
         let now = alarms.now();
+        if now >= cut && end == Moment::NEVER {
+            end = alarms.after(Some(FAREWELL));
+            tunnel.say_goodbye(client, &mut backend);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let cut = if end == Moment::NEVER { cut } else { end };
         call.alarm.poll(cx, idle.min(cut).min(call.total)).map(|()| match now {
-            now if now >= cut => Ok(()),
+            now if now >= end => Ok(()),
             now if now >= idle => Err(Fault::StreamTimeout),
             _ => Err(Fault::TotalTimeout),
         })
@@ -63,10 +75,19 @@ pub async fn tunnel<D: Downstream>(
 #[derive(Default)]
 struct Way {
     bytes: u64,
+    frames: Boundary,
     /// Its sender has ended.
     ended: bool,
     /// The end has reached its receiver.
     closed: bool,
+}
+
+impl Way {
+    /// The last `count` bytes in `room` are to be passed on.
+    fn took(&mut self, room: &[u8], count: usize) {
+        self.bytes += count as u64;
+        self.frames.pass(&room[room.len() - count..]);
+    }
 }
 
 /// Both directions.
@@ -113,7 +134,7 @@ impl Tunnel {
         while !way.ended && backend.wants() > 0 {
             match client.poll_body(cx, backend.room(), GATHER) {
                 Poll::Ready(Ok(Progress::Data(count))) => {
-                    way.bytes += count as u64;
+                    way.took(backend.room(), count);
                     gathered = backend.appended(count);
                 }
                 Poll::Ready(Ok(Progress::End)) => {
@@ -156,7 +177,7 @@ impl Tunnel {
             let limit = client.wants();
             match backend.poll_body(cx, client.room(), limit) {
                 Poll::Ready(Ok(Progress::Data(count))) => {
-                    way.bytes += count as u64;
+                    way.took(client.room(), count);
                     client.appended(count);
                     gathered = true;
                 }
@@ -181,6 +202,26 @@ impl Tunnel {
             Poll::Pending => return Ok(false),
         }
         Ok(!way.closed && (gathered || full))
+    }
+
+    /// Ends both directions, each with a word where it can be said.
+    fn say_goodbye<D: Downstream>(&mut self, client: &mut D, backend: &mut Backend) {
+        if !self.down.ended {
+            if self.down.frames.is_between() {
+                client.room().extend_from_slice(&GOING_AWAY);
+                client.appended(GOING_AWAY.len());
+            }
+            client.finish(None);
+        }
+        if !self.up.ended {
+            if self.up.frames.is_between() {
+                backend.room().extend_from_slice(&GOING_AWAY_MASKED);
+                // A tunnel has no length to exceed.
+                let _ = backend.appended(GOING_AWAY_MASKED.len());
+            }
+            backend.end_tunnel();
+        }
+        (self.up.ended, self.down.ended) = (true, true);
     }
 
     /// Whether anything has moved since this was last asked.

@@ -1,5 +1,7 @@
 //! The WebSocket handshake (RFC 6455 §4, RFC 8441): who asks for a tunnel, and the proof that a backend understood.
 
+mod boundary;
+
 use aws_lc_rs::digest;
 use aws_lc_rs::rand::{self, SecureRandom};
 use base64::Engine;
@@ -7,6 +9,8 @@ use base64::prelude::BASE64_STANDARD;
 
 use crate::proxy::http::h1::server::has_token;
 use crate::proxy::message::{Fields, Name, Request};
+
+pub use boundary::{Boundary, GOING_AWAY, GOING_AWAY_MASKED};
 
 /// What a key is joined with before it is hashed (RFC 6455 §1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
