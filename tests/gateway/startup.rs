@@ -197,7 +197,7 @@ fn a_state_folder_that_cannot_be_made_exits_1_and_says_which() {
 }
 
 /// `command`, run by somebody who may not listen on 443, whoever runs the tests.
-fn without_the_capability(command: &Command) -> Command {
+pub(crate) fn without_the_capability(command: &Command) -> Command {
     let start = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap();
     let mut arguments: Vec<&OsStr> = Vec::new();
     let unprivileged = start.trim().parse::<u16>().unwrap() <= 443;

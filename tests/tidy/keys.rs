@@ -8,7 +8,7 @@ use crate::{none, root};
 
 /// The keys that a test changes: the test, by file and name, and the keys as they stand in `config/reference.toml`, with `*` for a
 /// name that users choose.
-const SEEN: [(&str, &str, &[&str]); 47] = [
+const SEEN: [(&str, &str, &[&str]); 50] = [
     ("keys_process", "include_brings_in_other_files_which_are_watched_too", &["include"]),
     ("keys_process", "state_dir_is_where_the_gateway_keeps_what_it_makes", &["server.state_dir"]),
     ("keys_process", "workers_is_the_number_of_threads_that_serve", &["server.workers"]),
@@ -75,6 +75,9 @@ const SEEN: [(&str, &str, &[&str]); 47] = [
         &["pool.*.backends", "pool.*.backends.url", "pool.*.backends.weight"],
     ),
     ("keys", "without_attempts_nothing_is_sent_again", &["pool.*.retry.attempts"]),
+    ("upstream_tls", "nginx_is_verified_by_the_given_ca_and_its_sessions_are_resumed", &["pool.*.tls.ca"]),
+    ("upstream_tls", "the_server_name_is_asked_for_and_held_against_the_certificate", &["pool.*.tls.server_name"]),
+    ("upstream_tls", "a_client_certificate_is_shown_to_a_backend_that_asks", &["pool.*.tls.cert", "pool.*.tls.key"]),
     ("websocket", "tunnels_reach_backends_that_speak_http2", &["pool.*.protocol"]),
     ("websocket_ends", "tunnel_idle_ends_a_silent_tunnel_and_leaves_a_lively_one", &["route.timeouts.tunnel_idle"]),
     ("websocket_ends", "a_drain_waits_for_tunnels_and_cuts_them_at_tunnel_drain", &["server.tunnel_drain"]),

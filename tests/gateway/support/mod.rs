@@ -16,9 +16,11 @@ pub(crate) mod http2;
 pub(crate) mod lines;
 pub(crate) mod load;
 pub(crate) mod mount;
+pub(crate) mod page;
 pub(crate) mod process;
 pub(crate) mod script;
 pub(crate) mod secure;
+pub(crate) mod served;
 pub(crate) mod servers;
 pub(crate) mod stoppable;
 
