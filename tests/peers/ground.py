@@ -78,7 +78,8 @@ class Ground:
         """Starts the gateway on this config, with a TLS listener called `https` on any port, until it serves."""
         file = self.folder / "portcullis.toml"
         file.write_text(listening(self) + config)
-        gateway = self.start("gateway", os.environ["PORTCULLIS"], "run", "-c", file, PORTCULLIS_LOG_FORMAT="json",
+        binary = Path(os.environ["PORTCULLIS"]).resolve()
+        gateway = self.start("gateway", binary, "run", "-c", file, PORTCULLIS_LOG_FORMAT="json",
                              PORTCULLIS_ADMIN_LISTEN="127.0.0.1:0", PORTCULLIS_SERVER_DRAIN="1s", RUST_BACKTRACE="1")
         event = gateway.wait_for_event("listening", listener="https")
         gateway.port = int(event["address"].rpartition(":")[2])
