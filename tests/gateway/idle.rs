@@ -1,10 +1,17 @@
 //! Many connections and tunnels that say nothing: what each costs the gateway, and that a reload loses none.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
 
+use bytes::Bytes;
+use futures_util::FutureExt;
+use h2::client::SendRequest;
+use h2::ext::Protocol;
+use h2::{RecvStream, SendStream};
+use http::Request;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -23,6 +30,10 @@ const COUNT: usize = 300;
 const COUNT_VARIABLE: &str = "PORTCULLIS_IDLE_COUNT";
 /// How many are opened or asked at a time.
 const WAVE: usize = 50;
+/// How many streams a connection has at once.
+const STREAMS: usize = 100;
+/// Descriptors for everything else.
+const SPARE: usize = 200;
 /// What the gateway may take for each, where buffers are given back by those that have nothing to say.
 const EACH: usize = 48 << 10;
 
@@ -38,16 +49,28 @@ const FRAME: &[u8] = b"\x81\x84\0\0\0\0ping";
 
 #[test]
 fn idle_connections_cost_little_and_outlive_a_reload() {
-    let crowd = Crowd::new();
-    let streams = crowd.open(GET, b"ok");
-    crowd.reload_and_ask(streams, GET.as_bytes(), b"ok");
+    let crowd = Crowd::new(1);
+    let (connector, address) = (crowd.connector(b"http/1.1"), crowd.gateway.address("https"));
+    let streams = crowd.open(crowd.count, || open(connector.clone(), address, GET, b"ok"));
+    crowd.reload_and_ask(streams, |stream| ask(stream, GET.as_bytes(), b"ok"));
 }
 
 #[test]
 fn idle_tunnels_cost_little_and_outlive_a_reload() {
-    let crowd = Crowd::new();
-    let streams = crowd.open(UPGRADE, b"\r\n\r\n");
-    crowd.reload_and_ask(streams, FRAME, FRAME);
+    let crowd = Crowd::new(2);
+    let (connector, address) = (crowd.connector(b"http/1.1"), crowd.gateway.address("https"));
+    let streams = crowd.open(crowd.count, || open(connector.clone(), address, UPGRADE, b"\r\n\r\n"));
+    crowd.reload_and_ask(streams, |stream| ask(stream, FRAME, FRAME));
+}
+
+#[test]
+fn idle_tunnels_on_http2_streams_cost_little_and_outlive_a_reload() {
+    let crowd = Crowd::new(1);
+    let (connector, address) = (crowd.connector(b"h2"), crowd.gateway.address("https"));
+    let connections = crowd.wave((0..crowd.count.div_ceil(STREAMS) + 1).map(|_| connect(connector.clone(), address)));
+    let mut turns = connections.iter().cycle();
+    let tunnels = crowd.open(crowd.count, || Tunnel::open(turns.next().unwrap().clone()));
+    crowd.reload_and_ask(tunnels, Tunnel::ask);
 }
 
 /// Everybody of such a test: the gateway, the backend, and the clients, all of which are tasks of this process.
@@ -55,56 +78,65 @@ struct Crowd {
     runtime: Runtime,
     gateway: Gateway,
     backend: SocketAddr,
-    connector: TlsConnector,
     count: usize,
 }
 
-type Streams = Vec<TlsStream<TcpStream>>;
-
 impl Crowd {
+    /// Each of the crowd will need so many descriptors in the gateway and so many here; where those do not suffice, fewer come.
     #[expect(
         clippy::disallowed_methods,
         reason = "the rule is for the gateway; here it is tests/full/idle that asks for more"
     )]
-    fn new() -> Self {
-        let count = std::env::var(COUNT_VARIABLE).map_or(COUNT, |count| count.parse().unwrap());
+    fn new(descriptors: usize) -> Self {
+        let wanted = std::env::var(COUNT_VARIABLE).map_or(COUNT, |count| count.parse().unwrap());
         let limit = getrlimit(Resource::Nofile);
         setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
+        let room = limit.maximum.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap());
+        let count = wanted.min((room - SPARE) / descriptors);
+        if count < wanted {
+            println!("{room} descriptors let {count} of {wanted} in");
+        }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let backend = runtime.block_on(backend());
         let gateway = Gateway::serving(&config(backend, 1));
-        let client: Arc<ClientConfig> = Arc::new(trusting(&gateway.home().authority, b"http/1.1"));
-        Self { runtime, gateway, backend, connector: client.into(), count }
+        Self { runtime, gateway, backend, count }
     }
 
-    /// Opens them all, each with this request and an answer that ends like this; says what they cost.
-    fn open(&self, request: &'static str, end: &'static [u8]) -> Streams {
-        let address = self.gateway.address("https");
+    fn connector(&self, protocol: &[u8]) -> TlsConnector {
+        Arc::new(trusting(&self.gateway.home().authority, protocol)).into()
+    }
+
+    /// Opens so many; says what they cost.
+    fn open<T, F>(&self, count: usize, mut one: impl FnMut() -> F) -> Vec<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
         // The first ones fill what is there once, whatever the number.
-        let warm = self.wave((0..WAVE).map(|_| open(self.connector.clone(), address, request, end)));
+        let mut opened = self.wave((0..WAVE).map(|_| one()));
         let before = self.gateway.resident();
-        let mut streams = warm;
-        while streams.len() < self.count + WAVE {
-            streams.extend(self.wave((0..WAVE).map(|_| open(self.connector.clone(), address, request, end))));
+        while opened.len() < count {
+            opened.extend(self.wave((0..WAVE).map(|_| one())));
         }
         let grown = self.gateway.resident().saturating_sub(before);
-        let each = grown / (streams.len() - WAVE);
-        println!("{} opened; {} bytes each", streams.len(), each);
+        let each = grown / (opened.len() - WAVE);
+        println!("{} opened; {each} bytes each", opened.len());
         assert!(each <= EACH, "{each} bytes each");
-        streams
+        opened
     }
 
-    /// Puts another config in force; then each must still be there and get this for that.
-    fn reload_and_ask(&self, streams: Streams, say: &'static [u8], hear: &'static [u8]) {
+    /// Puts another config in force; then each must still be there and answer.
+    fn reload_and_ask<T, F>(&self, crowd: Vec<T>, ask: impl Fn(T) -> F)
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
         self.gateway.save(&config(self.backend, 2));
-        let count = streams.len();
-        let mut streams = streams.into_iter();
-        let mut answered = 0;
-        while answered < count {
-            let wave = streams.by_ref().take(WAVE);
-            answered += self.wave(wave.map(|stream| ask(stream, say, hear))).len();
+        let count = crowd.len();
+        let (mut crowd, mut answered) = (crowd.into_iter(), Vec::new());
+        while answered.len() < count {
+            answered.extend(self.wave(crowd.by_ref().take(WAVE).map(&ask)));
         }
-        println!("{answered} of {count} answered after a reload");
+        println!("{} of {count} answered after a reload", answered.len());
     }
 
     /// Does these at the same time.
@@ -162,6 +194,50 @@ async fn ask(mut stream: TlsStream<TcpStream>, say: &'static [u8], hear: &'stati
         assert!(count > 0, "the end after {:?}", String::from_utf8_lossy(&heard));
     }
     stream
+}
+
+/// An HTTP/2 connection to the gateway.
+async fn connect(connector: TlsConnector, address: SocketAddr) -> SendRequest<Bytes> {
+    let socket = TcpStream::connect(address).await.unwrap();
+    let stream = connector.connect(ServerName::try_from("localhost").unwrap(), socket).await.unwrap();
+    let (requests, mut connection) = h2::client::handshake(stream).await.unwrap();
+    // Whether the gateway takes tunnels on streams stands in its first frame.
+    let settled = poll_fn(|turn| {
+        let ended = connection.poll_unpin(turn);
+        if requests.is_extended_connect_protocol_enabled() { Poll::Ready(None) } else { ended.map(Some) }
+    });
+    assert!(settled.await.is_none(), "the connection ended");
+    tokio::spawn(connection);
+    requests
+}
+
+/// A tunnel on a stream, by extended CONNECT (RFC 8441).
+struct Tunnel {
+    sending: SendStream<Bytes>,
+    receiving: RecvStream,
+}
+
+impl Tunnel {
+    async fn open(requests: SendRequest<Bytes>) -> Self {
+        let request = Request::connect("https://localhost/").header("sec-websocket-version", "13");
+        let request = request.extension(Protocol::from_static("websocket")).body(()).unwrap();
+        let (answer, sending) = requests.ready().await.unwrap().send_request(request, false).unwrap();
+        let answer = answer.await.unwrap();
+        assert_eq!(answer.status(), 200);
+        Self { sending, receiving: answer.into_body() }
+    }
+
+    /// Says something and waits for it to come back.
+    async fn ask(mut self) -> Self {
+        self.sending.send_data(Bytes::from_static(FRAME), false).unwrap();
+        let mut heard = Vec::new();
+        while heard != FRAME {
+            let piece = self.receiving.data().await.expect("no end of the tunnel").unwrap();
+            self.receiving.flow_control().release_capacity(piece.len()).unwrap();
+            heard.extend_from_slice(&piece);
+        }
+        self
+    }
 }
 
 /// A backend that answers requests, and after an upgrade sends back what comes.
