@@ -32,8 +32,7 @@ class Ground:
     def __exit__(self, kind, *_):
         for process in reversed(self.processes):
             process.end()
-        # sys.exit(0) is no failure.
-        if kind not in (None, SystemExit):
+        if kind is not None:
             for process in self.processes:
                 print(f"--- {process.name}, its last lines\n" + "\n".join(process.lines[-20:]), file=sys.stderr)
         shutil.rmtree(self.folder, ignore_errors=True)
