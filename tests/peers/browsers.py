@@ -49,7 +49,7 @@ pool = ["http://127.0.0.1:{site.port}"]
         by_nghttp(url)
         browser = Browser(ground, ground.ca)
         by_chromium(browser, site, url)
-        print("the gateway's log of the tunnel:", tunnel(ground))
+        print("the gateway's log of the tunnel:", tunnel(gateway))
         by_demo(ground)
 
 
@@ -111,8 +111,7 @@ def by_nghttp(url):
     said = subprocess.run(["nghttp", "--null-out", "--get-assets", "--stat", url], check=True, stdout=subprocess.PIPE, text=True).stdout
     statuses = re.findall(r"^ *\d+ +\S+ +\S+ +\S+ +(\d+) +\S+ +(\S+)$", said, re.MULTILINE)
     print(f"nghttp: {len(statuses)} answers, {sorted({status for status, _ in statuses})}")
-    # It looks for style sheets and scripts, and takes images in pages of its own time only.
-    if len(statuses) < 2 or {status for status, _ in statuses} != {"200"}:
+    if len(statuses) != 2 + PARTS or {status for status, _ in statuses} != {"200"}:
         raise SystemExit(said)
 
 
@@ -129,15 +128,14 @@ def by_chromium(browser, site, url):
             raise SystemExit(f"chromium did not tell {wanted}")
 
 
-def tunnel(ground):
+def tunnel(gateway):
     """How the browser asked for the WebSocket."""
-    lines = (ground.folder / "access.log").read_text().splitlines()
+    lines = (gateway.home / "access.log").read_text().splitlines()
     return next((line for line in lines if "/echo" in line), "none yet, since a tunnel is logged when it ends")
 
 
 def by_demo(ground):
     """The demo as a person would look at it."""
-    # Its log may be on its output, after the guide.
     demo = ground.start("demo", Path(os.environ["PORTCULLIS"]).resolve(), "demo")
     url, config = demo.wait_for(r"^ *HTTPS *(\S+)")[1], demo.wait_for(r"^ *config *(\S+)")[1]
     demo.wait_for("^Ctrl-C")

@@ -75,22 +75,23 @@ class Ground:
 
     def gateway(self, config):
         """Starts the gateway on this config, with a TLS listener called `https` on any port, until it serves."""
-        file = self.folder / "portcullis.toml"
-        file.write_text(listening(self) + config)
+        home = Path(tempfile.mkdtemp(prefix="gateway-", dir=self.folder))
+        file = home / "portcullis.toml"
+        file.write_text(listening(self, home) + config)
         binary = Path(os.environ["PORTCULLIS"]).resolve()
         gateway = self.start("gateway", binary, "run", "-c", file, PORTCULLIS_LOG_FORMAT="json",
                              PORTCULLIS_ADMIN_LISTEN="127.0.0.1:0", PORTCULLIS_SERVER_DRAIN="1s", RUST_BACKTRACE="1")
         event = gateway.wait_for_event("listening", listener="https")
-        gateway.port = int(event["address"].rpartition(":")[2])
+        gateway.port, gateway.home = int(event["address"].rpartition(":")[2]), home
         gateway.wait_for_event("serving")
         return gateway
 
 
-def listening(ground):
+def listening(ground, home):
     """A TLS listener, its certificate, and an access log that is no output of the process."""
     return f"""
 [log.access]
-path = "{ground.folder}/access.log"
+path = "{home}/access.log"
 [[listener]]
 name = "https"
 bind = "127.0.0.1:0"
