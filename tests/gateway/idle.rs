@@ -5,6 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
 
+use aws_lc_rs::digest;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use h2::client::SendRequest;
@@ -39,11 +42,8 @@ const EACH: usize = 48 << 10;
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-/// The example of RFC 6455 §1.3.
 const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                      Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 /// A text frame that says `ping`, its mask all zeros.
 const FRAME: &[u8] = b"\x81\x84\0\0\0\0ping";
 
@@ -260,12 +260,14 @@ async fn serve(mut socket: TcpStream) {
         if !came.ends_with(b"\r\n\r\n") {
             continue;
         }
-        let upgrade = came.windows(9).any(|window| window.eq_ignore_ascii_case(b"websocket"));
-        let answer = if upgrade { SWITCH } else { ANSWER };
+        let head = String::from_utf8(std::mem::take(&mut came)).unwrap();
+        let key =
+            head.lines().find_map(|line| line.to_lowercase().starts_with("sec-websocket-key:").then(|| &line[18..]));
+        let answer = key.map_or(ANSWER.to_owned(), |key| switch(key.trim()));
         if socket.write_all(answer.as_bytes()).await.is_err() {
             return;
         }
-        if upgrade {
+        if key.is_some() {
             let mut buffer = [0; 64];
             while let Ok(count @ 1..) = socket.read(&mut buffer).await {
                 if socket.write_all(&buffer[..count]).await.is_err() {
@@ -274,6 +276,14 @@ async fn serve(mut socket: TcpStream) {
             }
             return;
         }
-        came.clear();
     }
+}
+
+/// The answer that takes an upgrade, with the proof that goes with the key (RFC 6455 §4.2.2).
+fn switch(key: &str) -> String {
+    let proof = format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    let proof = BASE64_STANDARD.encode(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, proof.as_bytes()));
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {proof}\r\n\r\n"
+    )
 }

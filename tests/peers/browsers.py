@@ -49,6 +49,8 @@ pool = ["http://127.0.0.1:{site.port}"]
         by_nghttp(url)
         browser = Browser(ground, ground.ca)
         by_chromium(browser, site, url)
+        # All is in the log once it has ended.
+        gateway.end()
         print("the gateway's log of the tunnel:", tunnel(gateway))
         by_demo(ground)
 
@@ -80,7 +82,11 @@ class Site:
             def log_message(self, *_):
                 pass
 
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Server(http.server.ThreadingHTTPServer):
+            # Five, where it is not said, which is fewer than the parts of the page that come at once.
+            request_queue_size = 128
+
+        server = Server(("127.0.0.1", 0), Handler)
         self.port = server.server_address[1]
         threading.Thread(target=server.serve_forever, daemon=True).start()
 
@@ -131,7 +137,7 @@ def by_chromium(browser, site, url):
 def tunnel(gateway):
     """How the browser asked for the WebSocket."""
     lines = (gateway.home / "access.log").read_text().splitlines()
-    return next((line for line in lines if "/echo" in line), "none yet, since a tunnel is logged when it ends")
+    return next(line for line in lines if "/echo" in line)
 
 
 def by_demo(ground):
