@@ -22,10 +22,12 @@ async def main():
         secured = ground.python("grpc_service.py", ground.certificate, ground.key)
         gateway = ground.gateway(f"""
 [[route]]
+name = "h2c"
 path = "/peers.Probe/*"
 header = {{ "leg" = "h2c" }}
 pool = {{ protocol = "h2", backends = ["http://127.0.0.1:{plain.port}"] }}
 [[route]]
+name = "h2"
 path = "/peers.Probe/*"
 header = {{ "leg" = "h2" }}
 pool = {{ protocol = "h2", backends = ["https://localhost:{secured.port}"], tls = {{ ca = "{ground.ca}" }} }}
