@@ -11,6 +11,7 @@ mod floods;
 mod forwarding;
 mod http2;
 mod http2_ends;
+mod idle;
 mod keys;
 mod keys_certificates;
 mod keys_logs;
