@@ -179,6 +179,23 @@ fn trailers_travel_both_ways_without_what_must_not() {
 }
 
 #[test]
+fn a_trace_is_passed_on_or_started() {
+    let given = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let traced = |fields: &str| {
+        let received = told("", fields);
+        (received.field("traceparent").unwrap().to_owned(), received.field("tracestate").map(str::to_owned))
+    };
+    let passed = traced(&format!("Traceparent: {given}\r\nTracestate: a=1\r\n"));
+    assert_eq!(passed, (given.to_owned(), Some("a=1".to_owned())));
+    for fields in [String::new(), format!("Traceparent: {given}x\r\n"), format!("Traceparent: {given}\r\n").repeat(2)] {
+        let (parent, state) = traced(&format!("{fields}Tracestate: a=1\r\n"));
+        let parts: Vec<_> = parent.split('-').map(str::len).collect();
+        assert_eq!((parts, state), (vec![2, 32, 16, 2], None), "{fields:?} became {parent}");
+        assert_ne!(parent, given);
+    }
+}
+
+#[test]
 fn requests_sent_ahead_are_answered_in_order() {
     let backend = Script::playing(|conversation| {
         while let Some(request) = conversation.request() {

@@ -12,10 +12,11 @@ use crate::support::page::blocks;
 use crate::support::process::Process;
 use crate::support::secure::{Secure, Seen};
 use crate::support::served::{LISTENER, SMALLEST, Served, furnished, whole};
+use crate::support::streams::Streams;
 use crate::websocket::HANDSHAKE;
 
 /// How the paragraph before each example that is added to the smallest begins.
-const WISHES: [&str; 12] = [
+const WISHES: [&str; 13] = [
     "**Other ports**",
     "**Weights.**",
     "**One path to another pool**",
@@ -26,6 +27,7 @@ const WISHES: [&str; 12] = [
     "**HTTPS to backends.**",
     "**WebSockets**",
     "**Larger uploads and slower backends**",
+    "**Backends that speak HTTP/2, gRPC.**",
     "**Behind another proxy.**",
     "**Logs as JSON, and a status page",
 ];
@@ -42,6 +44,18 @@ fn backends_are_verified_as_the_pool_says() {
     let mut client = gateway.connect_tls("https", "secure.example.com");
     assert_eq!(client.ask("GET / HTTP/1.1\r\nHost: secure.example.com\r\n\r\n").text(), "secure");
     assert!(matches!(backend.seen(), Seen::Request { name: Some(name) } if name == "api.internal"));
+}
+
+#[test]
+fn backends_are_spoken_to_in_http_2_where_the_pool_says_so() {
+    let config = format!("{}{LISTENER}", whole("**Backends that speak HTTP/2, gRPC.**"));
+    let home = furnished(&config);
+    let backend = Streams::named("over HTTP/2");
+    assert!(config.contains("http://10.0.7.1:50051"), "{config}");
+    home.replace("portcullis.toml", &config.replace("http://10.0.7.1:50051", &backend.to_string()));
+    let gateway = Gateway::in_home(home);
+    let mut client = gateway.connect_tls("https", "grpc.example.com");
+    assert_eq!(client.ask("GET / HTTP/1.1\r\nHost: grpc.example.com\r\n\r\n").text(), "over HTTP/2");
 }
 
 #[test]

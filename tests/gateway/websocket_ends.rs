@@ -50,7 +50,13 @@ fn either_side_may_end_first_and_the_other_goes_on() {
 }
 
 fn echo_of(body: Vec<u8>) -> crate::support::script::Received {
-    crate::support::script::Received { connection: 0, line: String::new(), fields: Vec::new(), body }
+    crate::support::script::Received {
+        connection: 0,
+        line: String::new(),
+        fields: Vec::new(),
+        body,
+        trailers: Vec::new(),
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::{none, root};
 
 /// The keys that a test changes: the test, by file and name, and the keys as they stand in `config/reference.toml`, with `*` for a
 /// name that users choose.
-const SEEN: [(&str, &str, &[&str]); 50] = [
+const SEEN: [(&str, &str, &[&str]); 51] = [
     ("keys_process", "include_brings_in_other_files_which_are_watched_too", &["include"]),
     ("keys_process", "state_dir_is_where_the_gateway_keeps_what_it_makes", &["server.state_dir"]),
     ("keys_process", "workers_is_the_number_of_threads_that_serve", &["server.workers"]),
@@ -68,6 +68,11 @@ const SEEN: [(&str, &str, &[&str]); 50] = [
     ("deadlines", "the_whole_exchange_is_bounded", &["route.timeouts.total"]),
     ("keys", "a_redirect_says_where_to_with_the_status_it_is_given", &["route.redirect.to", "route.redirect.status"]),
     ("keys", "pool_idle_closes_connections_that_nobody_uses", &["route.respond.body", "pool.*.pool_idle"]),
+    (
+        "upstream_h2",
+        "a_busy_connection_gets_nothing_new_after_pool_lifetime_and_ends_with_its_last_stream",
+        &["pool.*.pool_lifetime"],
+    ),
     ("keys", "balance_is_what_the_pool_says_or_else_the_environment", &["route.pool", "pool.*.balance"]),
     (
         "first_light",

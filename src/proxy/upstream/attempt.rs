@@ -99,7 +99,7 @@ impl<'a> Attempt<'a> {
         response: &mut Response,
     ) -> Result<Length, Broken> {
         let fails = |fault| Broken { fault, unseen: false, stale: false };
-        self.sending.resume(client, backend).map_err(fails)?;
+        self.sending.resume(self.call, client, backend).map_err(fails)?;
         let mut clocks = Clocks::new(self.call.alarm, self.call.total);
         if self.sending.held {
             clocks.hold = clocks.after(Some(CONTINUE));

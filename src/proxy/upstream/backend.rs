@@ -117,12 +117,14 @@ impl Backend {
                 accept_tunnel(call, response);
                 Ok(Length::Tunnel)
             }
-            Self::H2(stream) => Ok(match framing::of_response(response, to_head)? {
-                _ if stream.is_empty() => Length::Empty,
-                Framing::Length(length) => Length::Known(length),
-                Framing::Empty if to_head => Length::Empty,
-                Framing::Empty | Framing::Chunked | Framing::Close => Length::Unknown,
-            }),
+            Self::H2(_) if response.status < 200 => Err(Fault::BackendMalformed),
+            Self::H2(stream) => {
+                let framing = framing::of_response(response, to_head)?;
+                if to_head || matches!(response.status, 204 | 304) {
+                    stream.expect_no_body();
+                }
+                Ok(length_of(framing, stream.is_empty(), call.request.version, response))
+            }
         }
     }
 
@@ -148,6 +150,20 @@ impl Backend {
             Self::H1(connection) => connection.stream.trailers(),
             Self::H2(stream) => stream.trailers(),
         }
+    }
+}
+
+/// How long an answer of HTTP/2 is. The end of one without a length is in its frames, which a client of HTTP/1.1 does not see: an
+/// empty one has to say so.
+fn length_of(framing: Framing, empty: bool, client: Version, response: &mut Response) -> Length {
+    match framing {
+        Framing::Length(length) if !empty => Length::Known(length),
+        Framing::Chunked | Framing::Close if !empty => Length::Unknown,
+        Framing::Close if client != Version::Http2 => {
+            response.fields.add(b"content-length", b"0");
+            Length::Empty
+        }
+        Framing::Empty | Framing::Length(_) | Framing::Chunked | Framing::Close => Length::Empty,
     }
 }
 

@@ -29,6 +29,9 @@ const MOST_IDLE: usize = 512;
 /// behind.
 const FRESH: Duration = Duration::from_millis(900);
 
+/// How many connections one attempt waits for: some are over, or full, as soon as they are open.
+const MOST_OPENINGS: u32 = 3;
+
 /// How long a sign of life is waited for before a new connection is opened instead.
 const PROBE: Duration = Duration::from_secs(1);
 
@@ -97,7 +100,7 @@ pub(super) struct Wanted<'a> {
     pub(super) length: Length,
     /// Whether the request can be sent again.
     pub(super) replayable: bool,
-    /// Only a connection that was opened since then will do.
+    /// Only a connection opened since then will do.
     pub(super) since: u64,
 }
 
@@ -128,7 +131,8 @@ impl Client {
         let call = wanted.call;
         let key = Key { endpoint: wanted.endpoint.id };
         let due = self.0.alarms.after(call.timeouts.connect).min(call.total);
-        let unseen = |fault| Broken { fault, unseen: true, stale: false };
+        let unseen = |fault| Broken { fault: opening::late(call, fault), unseen: true, stale: false };
+        let mut left = MOST_OPENINGS;
         loop {
             match self.find(key, wanted) {
                 Found::H1(mut connection) => {
@@ -139,7 +143,8 @@ impl Client {
                 Found::Broken(broken) => return Err(broken),
                 Found::Doubtful(probe) => self.ask(probe, call, due).await,
                 Found::Nothing if self.may_share(key, wanted) => {
-                    self.opening(key, wanted, due).wait(call.alarm, due).await.map_err(unseen)?;
+                    left = left.checked_sub(1).ok_or_else(|| unseen(Fault::BackendReset))?;
+                    self.opening(key, wanted).wait(call.alarm, due).await.map_err(unseen)?;
                 }
                 Found::Nothing => {
                     let opened = opening::h1(&self.0, wanted, (key, call.alarm), due).await;
@@ -186,15 +191,17 @@ impl Client {
     }
 
     /// The opening of a connection to wait for: one under way, or a new one where those have enough who wait.
-    fn opening(&self, key: Key, wanted: &Wanted<'_>, due: Moment) -> Rc<Opening> {
+    fn opening(&self, key: Key, wanted: &Wanted<'_>) -> Rc<Opening> {
         let mut all = self.0.kept.borrow_mut();
         let kept = all.entry(key).or_default();
-        let most = kept.shared.last().map_or(opening::MOST_WAITING, |shared| shared.handle.capacity());
+        let most = kept.shared.last().map_or(opening::MOST_WAITING, |shared| shared.handle.capacity().max(1));
         if let Some(opening) = kept.openings.iter().find(|opening| opening.waiting() < most) {
             return Rc::clone(opening);
         }
         let opening = Rc::<Opening>::default();
         kept.openings.push(Rc::clone(&opening));
+        // Others will wait for it: how long this request has left is not what bounds it.
+        let due = self.0.alarms.after(wanted.call.timeouts.connect);
         let task = opening::shared(&self.0, wanted, (key, Rc::clone(&opening)), due);
         let (room, panicked) = (Rc::clone(&self.0), Rc::clone(&opening));
         self.0.tasks.start(task, move |said| {
@@ -264,7 +271,7 @@ impl Room {
 }
 
 impl Kept {
-    /// An unused connection that is still good. Replayable requests take any; others only one used within the last second.
+    /// An unused connection that is still good. Replayable requests take any; others one used within the last second.
     fn take_idle(&mut self, wanted: &Wanted<'_>, now: Moment) -> Option<Connection> {
         while let Some(entry) = self.idle.pop() {
             let connection = entry.connection;

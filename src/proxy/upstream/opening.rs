@@ -8,6 +8,7 @@ use std::task::{Poll, Waker};
 use super::client::{Idle, Kept, Key, Limits, Room, Shared, Wanted};
 use super::connection::Connection;
 use super::dial::dial;
+use super::forward::Call;
 use crate::base::alarm::{Alarm, Moment};
 use crate::proxy::balance::{Endpoint, Pool, Protocol};
 use crate::proxy::fault::Fault;
@@ -52,6 +53,12 @@ impl Opening {
         self.result.set(Some(result));
         self.wakers.borrow_mut().drain(..).for_each(Waker::wake);
     }
+}
+
+/// What a connection that took too long is to its exchange.
+pub(super) fn late(call: &Call<'_>, fault: Fault) -> Fault {
+    let over = call.alarm.alarms().now() >= call.total;
+    if fault == Fault::ConnectTimeout && over { Fault::TotalTimeout } else { fault }
 }
 
 /// Opens a connection that speaks HTTP/1.1, and offers nothing else: a backend may have learnt HTTP/2 since it was asked.
@@ -119,5 +126,9 @@ async fn open(room: &Room, endpoint: &Endpoint, pool: &Pool, due: Moment) -> Res
     }
     let channel = Channel::new(io, Rc::clone(&room.buffers));
     let (handle, connection) = client::open(channel, (&room.alarms, &room.buffers), due).await?;
+    if handle.capacity() == 0 {
+        // It takes no request at all, now: not one to wait for, and not a reason to open another.
+        return Err(Fault::ConnectFailed);
+    }
     Ok(Opened::H2(handle, Box::new(connection)))
 }

@@ -49,7 +49,12 @@ impl Sending {
     }
 
     /// Begins the body on a new connection with what was read of it before.
-    pub(super) fn resume<D: Downstream>(&mut self, client: &D, backend: &mut Backend) -> Result<(), Fault> {
+    pub(super) fn resume<D: Downstream>(
+        &mut self,
+        call: &Call<'_>,
+        client: &D,
+        backend: &mut Backend,
+    ) -> Result<(), Fault> {
         let shared = matches!(backend, Backend::H2(_));
         if let Some(body) = self.replay.take().filter(|body| !body.is_empty()) {
             backend.room().extend_from_slice(&body);
@@ -60,7 +65,7 @@ impl Sending {
         } else if shared && self.taken == 0 {
             self.replay = Some(Vec::new());
         }
-        if self.ended && self.taken > 0 && !backend.finish(client.request_trailers()) {
+        if self.ended && !call.request.tunnel && !backend.finish(client.request_trailers()) {
             return Err(Fault::Internal);
         }
         Ok(())

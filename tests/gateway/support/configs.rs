@@ -24,3 +24,15 @@ pub(crate) fn route_to(backends: &[&dyn std::fmt::Display]) -> String {
     let list: Vec<_> = backends.iter().map(|backend| format!("\"{backend}\"")).collect();
     format!("\n[[route]]\nname = \"all\"\npool = [{}]\n", list.join(", "))
 }
+
+/// One worker, so that there is one pool of connections, and the listeners `https` and `http`.
+pub(crate) fn one_worker() -> String {
+    format!("[server]\nworkers = 1\n{HTTPS}{HTTP}")
+}
+
+/// A route for everything to these backends, which speak HTTP/2 without TLS; more keys of the route, and of the pool `p`.
+pub(crate) fn route_to_h2(backends: &[&dyn std::fmt::Display], route: &str, pool: &str) -> String {
+    let list: Vec<_> = backends.iter().map(|backend| format!("\"{backend}\"")).collect();
+    let pool = format!("protocol = \"h2\"\nbackends = [{}]\n{pool}\n", list.join(", "));
+    format!("\n[[route]]\nname = \"all\"\npool = \"p\"\n{route}\n[pool.p]\n{pool}")
+}

@@ -9,6 +9,7 @@ pub(crate) const HEADERS: u8 = 1;
 pub(crate) const PRIORITY: u8 = 2;
 pub(crate) const RST_STREAM: u8 = 3;
 pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const PUSH_PROMISE: u8 = 5;
 pub(crate) const PING: u8 = 6;
 pub(crate) const GOAWAY: u8 = 7;
 pub(crate) const WINDOW_UPDATE: u8 = 8;
@@ -21,7 +22,9 @@ pub(crate) const END_HEADERS: u8 = 4;
 /// Error codes (RFC 9113 §7).
 pub(crate) const NO_ERROR: u32 = 0;
 pub(crate) const PROTOCOL_ERROR: u32 = 1;
+pub(crate) const INTERNAL_ERROR: u32 = 2;
 pub(crate) const SETTINGS_TIMEOUT: u32 = 4;
+pub(crate) const REFUSED_STREAM: u32 = 7;
 pub(crate) const CANCEL: u32 = 8;
 pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
 
@@ -42,6 +45,14 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
+    /// Reads a frame off what gives so many bytes, or nothing at its end.
+    pub(crate) fn read(mut exactly: impl FnMut(usize) -> Option<Vec<u8>>) -> Option<Self> {
+        let head = exactly(9)?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+        let stream = u32::from_be_bytes(head[5..9].try_into().unwrap());
+        Some(Self { kind: head[3], flags: head[4], stream, payload: exactly(length)? })
+    }
+
     /// The error code of GOAWAY and RST_STREAM.
     pub(crate) fn code(&self) -> u32 {
         let at = if self.kind == GOAWAY { 4 } else { 0 };
@@ -129,10 +140,7 @@ impl Frames {
 
     /// The next frame, or nothing where the connection ends first.
     pub(crate) fn next(&mut self) -> Option<Frame> {
-        let head = self.client.exactly(9)?;
-        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
-        let stream = u32::from_be_bytes(head[5..9].try_into().unwrap());
-        Some(Frame { kind: head[3], flags: head[4], stream, payload: self.client.exactly(length)? })
+        Frame::read(|count| self.client.exactly(count))
     }
 
     /// The next frame of that type.

@@ -17,12 +17,14 @@ pub(crate) mod lines;
 pub(crate) mod load;
 pub(crate) mod mount;
 pub(crate) mod page;
+pub(crate) mod peer;
 pub(crate) mod process;
 pub(crate) mod script;
 pub(crate) mod secure;
 pub(crate) mod served;
 pub(crate) mod servers;
 pub(crate) mod stoppable;
+pub(crate) mod streams;
 
 use std::time::Duration;
 

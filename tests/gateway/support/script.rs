@@ -27,6 +27,8 @@ pub(crate) struct Received {
     pub(crate) fields: Vec<(String, String)>,
     /// The body as it was sent: with its chunk lines, where it was chunked.
     pub(crate) body: Vec<u8>,
+    /// Trailers of HTTP/2.
+    pub(crate) trailers: Vec<(String, String)>,
 }
 
 impl Script {
@@ -134,7 +136,7 @@ impl Conversation {
         let line = lines.next()?.to_owned();
         let fields = lines.filter_map(|line| line.split_once(':'));
         let fields = fields.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect();
-        Some(Received { connection: self.number, line, fields, body: Vec::new() })
+        Some(Received { connection: self.number, line, fields, body: Vec::new(), trailers: Vec::new() })
     }
 
     /// Sends these bytes as they are.
@@ -152,6 +154,14 @@ impl Conversation {
             sent(number + 1);
         }
         times
+    }
+
+    /// The next byte, left where it is; 0 where the gateway closes.
+    pub(crate) fn peek(&mut self) -> u8 {
+        let mut byte = [0];
+        // Nothing has been read ahead where a test asks for this: before the first request.
+        let _ = self.stream.peek(&mut byte);
+        byte[0]
     }
 
     /// Reads so many bytes as they come; fewer where the gateway closes.

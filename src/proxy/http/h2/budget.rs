@@ -48,20 +48,26 @@ impl Budget {
             Kind::Reset => 2,
             Kind::Priority | Kind::Ping | Kind::GoAway | Kind::WindowUpdate | Kind::Other => 1,
         };
-        match self.left.checked_sub(price) {
-            Some(left) => {
-                self.left = left;
-                true
-            }
-            None => false,
-        }
+        self.spend(price)
+    }
+
+    /// Whether that much was left; then it is spent.
+    pub(super) fn spend(&mut self, price: u32) -> bool {
+        let left = self.left.checked_sub(price);
+        self.left = left.unwrap_or(self.left);
+        left.is_some()
     }
 
     /// A frame of ours.
     pub(super) fn sent(&mut self, frame: Frame) {
         if frame.kind == Kind::Data {
-            self.answers = (self.answers + PER_DATA_FRAME).min(MOST_ANSWERS);
+            self.credit(PER_DATA_FRAME);
         }
+    }
+
+    /// Pays for so many window updates or pings ahead.
+    pub(super) fn credit(&mut self, answers: u32) {
+        self.answers = (self.answers + answers).min(MOST_ANSWERS);
     }
 
     /// Time has passed.

@@ -10,7 +10,7 @@ use h2::{Ping, PingPong};
 
 use super::handle::{Handle, MOST_STREAMS, State};
 use super::head::LIMITS;
-use super::wire::{End, Wire};
+use super::wire::{End, Wire, fault_of};
 use crate::base::alarm::{Alarm, Alarms, Moment};
 use crate::base::buffers::Buffers;
 use crate::proxy::fault::Fault;
@@ -22,6 +22,20 @@ const STREAM_WINDOW: u32 = 64 << 10;
 
 /// What it may send of all bodies: as much as all streams together, so that no client that reads slowly stops the others.
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MOST_STREAMS as u32;
+
+/// What `h2` reads of an answer's head, so that one over our limit is told from one that is malformed. One over this is no more.
+const LARGEST_HEAD: u32 = 2 * LIMITS.fields_size as u32;
+
+/// Streams that were given up and are still known, so that what comes late for them is no error. What `h2` has forgotten counts as
+/// the backend's errors, and clients that leave must not add up to the end of a connection that carries others.
+const MOST_RESETS: usize = 1_000;
+
+/// How long they are known.
+const RESET_MEMORY: Duration = Duration::from_secs(5);
+
+/// What small frames that nobody has read may be short of 256 bytes each, in all: a quarter of a million messages of gRPC for clients
+/// that read slowly, whose stop is not to be that of the others.
+const SMALL_FRAMES: usize = 64 << 20;
 
 /// A connection with streams and nothing heard for so long is asked for a sign of life.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -84,7 +98,11 @@ fn builder() -> Builder {
         .enable_push(false)
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_header_list_size(LIMITS.fields_size as u32)
+        .max_header_list_size(LARGEST_HEAD)
+        .max_concurrent_reset_streams(MOST_RESETS)
+        .reset_stream_duration(RESET_MEMORY)
+        .max_local_error_reset_streams(None)
+        .data_frame_budget(SMALL_FRAMES)
         .max_send_buffer_size(STREAM_WINDOW as usize);
     builder
 }
@@ -104,13 +122,17 @@ impl Connection {
 
     /// One turn: reads and hands out what has come, takes what the streams have, writes all of it at once.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
-        self.wire.borrow_mut().begin();
+        self.wire.borrow_mut().begin(self.state.alarms.now());
         self.state.set_task(cx);
         self.ask(cx);
         let polled = std::pin::Pin::new(&mut self.inner).poll(cx);
-        if std::mem::take(&mut self.wire.borrow_mut().heard) {
+        let (heard, leaving) = self.wire.borrow_mut().take_news();
+        if heard {
             self.pong = Moment::NEVER;
             self.state.hear();
+        }
+        if leaving {
+            self.state.end();
         }
         if let Poll::Ready(done) = polled {
             self.state.end();
@@ -162,9 +184,4 @@ impl Connection {
         let due = self.pong.min(self.write).min(if self.pong == Moment::NEVER { silent } else { Moment::NEVER });
         self.alarm.poll(cx, due)
     }
-}
-
-/// A backend that breaks the protocol, or one that is gone.
-fn fault_of(error: &h2::Error) -> Fault {
-    if error.is_library() { Fault::BackendMalformed } else { Fault::BackendReset }
 }

@@ -112,7 +112,7 @@ impl Handle {
 
     /// How many streams it may have at once.
     pub fn capacity(&self) -> usize {
-        self.send.current_max_send_streams().clamp(1, MOST_STREAMS)
+        self.send.current_max_send_streams().min(MOST_STREAMS)
     }
 
     /// How long it has had no stream; nothing where it has one.

@@ -6,6 +6,7 @@ use http::{Method, response};
 
 use crate::proxy::fault::{Fault, Malformed};
 use crate::proxy::http::h1::head::HeadLimits;
+use crate::proxy::http::h1::write::may_trail;
 use crate::proxy::message::{Fields, Name, Request, Response, Version};
 
 /// What a backend's answer may have for a head.
@@ -47,11 +48,13 @@ fn uri(request: &Request, secure: bool) -> Result<Uri, Fault> {
     Uri::from_parts(parts).map_err(|_| Fault::Malformed(Malformed::Path))
 }
 
-/// The trailers of a request.
-pub(super) fn trailers(fields: &Fields) -> HeaderMap {
+/// The trailers of a request, as far as there are any that may travel.
+pub(super) fn trailers(fields: &Fields) -> Option<HeaderMap> {
     let mut trailers = HeaderMap::new();
-    fields.iter().for_each(|(_, raw, value)| add(&mut trailers, raw, value));
-    trailers
+    for (_, raw, value) in fields.iter().filter(|(name, raw, _)| may_trail(*name, raw)) {
+        add(&mut trailers, raw, value);
+    }
+    (!trailers.is_empty()).then_some(trailers)
 }
 
 /// Adds a field. The codec that read it has checked it by the same grammar; one that HTTP/2 cannot carry is left out.
@@ -65,10 +68,13 @@ fn add(headers: &mut HeaderMap, raw: &[u8], value: &[u8]) {
 /// Fills `response`, which is empty, with an answer's head.
 ///
 /// # Errors
-/// One that is too large, or that has fields of an HTTP/1.1 connection (RFC 9113 §8.2.2).
+/// One that is too large, that has fields of an HTTP/1.1 connection (RFC 9113 §8.2.2), or a status that means nothing.
 pub(super) fn fill(parts: &response::Parts, response: &mut Response) -> Result<(), Fault> {
     response.version = Version::Http2;
     response.status = parts.status.as_u16();
+    if response.status > 599 {
+        return Err(Fault::BackendMalformed);
+    }
     store(&parts.headers, &mut response.fields)
 }
 
@@ -150,5 +156,24 @@ mod tests {
         assert_eq!(answer("x-a", "1"), Ok(1));
         assert_eq!(answer("connection", "close"), Err(Fault::BackendMalformed));
         assert_eq!(answer("x-a", &"x".repeat(65 << 10)), Err(Fault::BackendHeadersTooLarge));
+    }
+
+    #[test]
+    fn an_answer_has_a_status_that_means_something() {
+        for (status, expected) in [(100, Ok(())), (599, Ok(())), (600, Err(Fault::BackendMalformed))] {
+            let head = http::Response::builder().status(status).body(()).unwrap();
+            assert_eq!(fill(&head.into_parts().0, &mut Response::default()), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn trailers_of_a_request_neither_frame_nor_identify() {
+        let mut fields = Fields::default();
+        for name in ["Content-Length", "Host", "X-Forwarded-For", "X_Forwarded_For", "Authorization", "TE"] {
+            fields.add(name.as_bytes(), b"1");
+        }
+        assert_eq!(trailers(&fields), None);
+        fields.add(b"X-Sum", b"2");
+        assert_eq!(trailers(&fields).unwrap().iter().count(), 1);
     }
 }

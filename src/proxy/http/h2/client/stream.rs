@@ -10,6 +10,7 @@ use http::header::HeaderMap;
 
 use super::handle::{Handle, State};
 use super::head;
+use super::wire::fault_of;
 use crate::base::buffers::BUFFER;
 use crate::proxy::fault::Fault;
 use crate::proxy::http::body::{Length, Progress};
@@ -51,6 +52,7 @@ pub struct Stream {
     trailers: Option<Fields>,
     sending: SendStream<Piece>,
     output: Vec<u8>,
+    /// How the request is to end, with which trailers, once the rest of it is with `h2`.
     end: Option<Option<HeaderMap>>,
     ended: bool,
     held: Rc<Held>,
@@ -98,7 +100,7 @@ impl Stream {
     /// Ends the request, or this side of a tunnel.
     pub fn finish(&mut self, trailers: Option<&Fields>) {
         if !self.ended && self.end.is_none() {
-            self.end = Some(trailers.map(head::trailers));
+            self.end = Some(trailers.and_then(head::trailers));
         }
     }
 
@@ -141,8 +143,8 @@ impl Stream {
         }
         match self.end.take() {
             None => return Ok(()),
-            Some(Some(trailers)) if !trailers.is_empty() => self.sending.send_trailers(trailers)?,
-            Some(_) => self.sending.send_data(Piece::taking(&mut Vec::new(), &self.held, buffers), true)?,
+            Some(Some(trailers)) => self.sending.send_trailers(trailers)?,
+            Some(None) => self.sending.send_data(Piece::taking(&mut Vec::new(), &self.held, buffers), true)?,
         }
         self.ended = true;
         Ok(())
@@ -163,6 +165,11 @@ impl Stream {
     /// Whether the answer ended with its head.
     pub fn is_empty(&self) -> bool {
         self.body.as_ref().is_none_or(RecvStream::is_end_stream)
+    }
+
+    /// The answer has no body, whatever comes.
+    pub fn expect_no_body(&mut self) {
+        self.body = None;
     }
 
     /// Appends the next piece of the answer's body to `into`, at most `limit` bytes.
@@ -231,7 +238,7 @@ fn malformed(fault: Fault) -> Broken {
 fn broken(error: &h2::Error, used: bool) -> Broken {
     let remote = error.is_remote();
     let refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
-    let fault = if error.is_library() { Fault::BackendMalformed } else { Fault::BackendReset };
+    let fault = fault_of(error);
     Broken {
         fault,
         unprocessed: remote && (refused || error.is_go_away()),

@@ -1,4 +1,5 @@
-//! What `h2` reads from and writes to: it holds back what is written, and notes when something was read.
+//! What `h2` reads from and writes to: it holds back what is written, notes what was read, and ends a connection whose backend
+//! sends more of what no answer needs than a request of ours could have caused.
 
 use std::cell::RefCell;
 use std::io;
@@ -8,8 +9,11 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::base::alarm::Moment;
+use crate::proxy::fault::Fault;
 use crate::proxy::http::h1::channel::Channel;
-use crate::proxy::http::h2::frames::{Frames, Kind, Seen};
+use crate::proxy::http::h2::budget::Budget;
+use crate::proxy::http::h2::frames::{Frame, Frames, Kind, PREFACE, Seen};
 
 /// What may wait to be written: above it `h2` is told to wait. One frame more can be over it.
 const MOST_OUTPUT: usize = 128 << 10;
@@ -17,14 +21,27 @@ const MOST_OUTPUT: usize = 128 << 10;
 /// What is read in one turn, so that a fast backend does not stop the worker's other tasks.
 const MOST_INPUT: usize = 256 << 10;
 
+/// How many heads and resets one request of ours pays for: interim answers, the answer, trailers, the end.
+const PER_REQUEST: u32 = 20;
+
+/// How many window updates and pings.
+const ANSWERS_PER_REQUEST: u32 = 3;
+
+/// What is saved up of heads and resets: those of as many streams as there are at once.
+const MOST_HEADS: u32 = 2_000;
+
 /// The connection's bytes. `h2` owns one [`End`] of it, the connection looks in between turns.
 pub(super) struct Wire {
     channel: Channel,
     received: Frames,
+    sent: Frames,
+    account: Account,
+    earned: Option<Moment>,
     readable: usize,
     full: bool,
-    /// Something was read since this was last taken back.
-    pub(super) heard: bool,
+    heard: bool,
+    leaving: bool,
+    overdrawn: bool,
     /// The backend's first SETTINGS have come.
     pub(super) settled: bool,
 }
@@ -34,16 +51,29 @@ impl Wire {
         Rc::new(RefCell::new(Self {
             channel,
             received: Frames::after(0),
+            sent: Frames::after(PREFACE),
+            account: Account::default(),
+            earned: None,
             readable: MOST_INPUT,
             full: false,
             heard: false,
+            leaving: false,
+            overdrawn: false,
             settled: false,
         }))
     }
 
     /// Begins a turn.
-    pub(super) fn begin(&mut self) {
+    pub(super) fn begin(&mut self, now: Moment) {
         self.readable = MOST_INPUT;
+        let passed = now.since(self.earned.unwrap_or(now));
+        self.earned = Some(now);
+        self.account.budget.earn(passed);
+    }
+
+    /// Whether anything was read, and whether a GOAWAY was, since this was last asked.
+    pub(super) fn take_news(&mut self) -> (bool, bool) {
+        (std::mem::take(&mut self.heard), std::mem::take(&mut self.leaving))
     }
 
     /// How much the connection has taken.
@@ -69,6 +99,9 @@ impl Wire {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.overdrawn {
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
         if self.readable == 0 {
             cx.waker().wake_by_ref();
             return Poll::Pending;
@@ -79,12 +112,12 @@ impl Wire {
             let fresh = &into.filled()[before..];
             self.heard |= !fresh.is_empty();
             self.readable = self.readable.saturating_sub(fresh.len());
-            if !self.settled {
-                let settled = &mut self.settled;
-                self.received.pass(fresh, |seen| {
-                    *settled |= matches!(seen, Seen::Frame(frame) if frame.kind == Kind::Settings);
-                });
-            }
+            self.received.pass(fresh, |seen| {
+                let Seen::Frame(frame) = seen else { return };
+                self.settled |= frame.kind == Kind::Settings && !frame.is_ack();
+                self.leaving |= frame.kind == Kind::GoAway;
+                self.overdrawn |= !self.account.pay(frame);
+            });
         }
         read
     }
@@ -94,9 +127,54 @@ impl Wire {
             self.full = true;
             return Poll::Pending;
         }
-        pieces.iter().for_each(|piece| self.channel.output().extend_from_slice(piece));
+        for piece in pieces {
+            self.sent.pass(piece, |seen| {
+                if let Seen::Frame(frame) = seen {
+                    self.account.sent(frame);
+                }
+            });
+            self.channel.output().extend_from_slice(piece);
+        }
         Poll::Ready(Ok(pieces.iter().map(|piece| piece.len()).sum()))
     }
+}
+
+/// What a backend may still send that no answer needs. What our requests and their bodies cause is paid for by them.
+#[derive(Default)]
+struct Account {
+    budget: Budget,
+    heads: u32,
+}
+
+impl Account {
+    /// A frame from the backend. Whether it could be paid.
+    fn pay(&mut self, frame: Frame) -> bool {
+        match frame.kind {
+            Kind::Headers | Kind::Reset if self.heads > 0 => {
+                self.heads -= 1;
+                true
+            }
+            Kind::Headers => self.budget.spend(1),
+            // `h2` bounds how many one head may have.
+            Kind::Continuation => true,
+            _ => self.budget.pay(frame),
+        }
+    }
+
+    /// A frame of ours.
+    fn sent(&mut self, frame: Frame) {
+        self.budget.sent(frame);
+        if frame.kind == Kind::Headers {
+            self.heads = (self.heads + PER_REQUEST).min(MOST_HEADS);
+            self.budget.credit(ANSWERS_PER_REQUEST);
+        }
+    }
+}
+
+/// A backend that breaks the protocol or floods us, or one that is gone.
+pub(super) fn fault_of(error: &h2::Error) -> Fault {
+    let flood = error.get_io().is_some_and(|error| error.kind() == io::ErrorKind::InvalidData);
+    if error.is_library() || flood { Fault::BackendMalformed } else { Fault::BackendReset }
 }
 
 /// The end of the wire that `h2` owns.
@@ -133,5 +211,48 @@ impl AsyncWrite for End {
     /// The connection's task closes, once everything is written.
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADERS: u8 = 1;
+    const RESET: u8 = 3;
+    const PING: u8 = 6;
+    const WINDOW_UPDATE: u8 = 8;
+
+    fn frame(kind: u8) -> Frame {
+        let mut found = None;
+        Frames::after(0).pass(&[0, 0, 4, kind, 4, 0, 0, 0, 1], |seen| match seen {
+            Seen::Frame(frame) => found = Some(frame),
+            Seen::Payload(_) => {}
+        });
+        found.unwrap()
+    }
+
+    fn affordable(account: &mut Account, kind: u8) -> u32 {
+        (0..1_000_000).take_while(|_| account.pay(frame(kind))).count() as u32
+    }
+
+    #[test]
+    fn a_million_exchanges_cost_nothing() {
+        let mut account = Account::default();
+        for number in 0..1_000_000 {
+            account.sent(frame(HEADERS));
+            let costs = [HEADERS, HEADERS, RESET, WINDOW_UPDATE, WINDOW_UPDATE, PING];
+            assert!(costs.iter().all(|kind| account.pay(frame(*kind))), "{number}");
+        }
+    }
+
+    #[test]
+    fn heads_and_resets_that_nobody_asked_for_run_out() {
+        assert_eq!(affordable(&mut Account::default(), HEADERS), 1_000);
+        assert_eq!(affordable(&mut Account::default(), RESET), 500);
+        assert_eq!(affordable(&mut Account::default(), PING), 1_000);
+        let mut account = Account::default();
+        (0..1_000_000).for_each(|_| account.sent(frame(HEADERS)));
+        assert_eq!(affordable(&mut account, HEADERS), MOST_HEADS + 1_000, "what is saved up has a bound");
     }
 }
