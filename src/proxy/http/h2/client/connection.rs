@@ -23,8 +23,9 @@ const STREAM_WINDOW: u32 = 64 << 10;
 /// What it may send of all bodies: as much as all streams together, so that no client that reads slowly stops the others.
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MOST_STREAMS as u32;
 
-/// A connection with streams and nothing heard for so long is asked for a sign of life.
-const SILENCE: Duration = Duration::from_secs(30);
+/// A connection with streams and nothing heard for so long is asked for a sign of life. Servers of gRPC allow a ping in five
+/// minutes and end the connection of who pings more often, so that a stream that says nothing would cost all the others.
+const SILENCE: Duration = Duration::from_secs(310);
 
 /// How long it may take to give one.
 const PATIENCE: Duration = Duration::from_secs(10);
