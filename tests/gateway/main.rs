@@ -9,6 +9,7 @@ mod demo;
 mod first_light;
 mod floods;
 mod forwarding;
+mod grpc;
 mod http2;
 mod http2_ends;
 mod idle;
