@@ -263,7 +263,7 @@ async fn serve(mut socket: TcpStream) {
         let head = String::from_utf8(std::mem::take(&mut came)).unwrap();
         let key =
             head.lines().find_map(|line| line.to_lowercase().starts_with("sec-websocket-key:").then(|| &line[18..]));
-        let answer = key.map_or(ANSWER.to_owned(), |key| switch(key.trim()));
+        let answer = key.map_or_else(|| ANSWER.to_owned(), |key| switch(key.trim()));
         if socket.write_all(answer.as_bytes()).await.is_err() {
             return;
         }

@@ -4,7 +4,7 @@ use std::task::Poll;
 
 use super::Exchange;
 use crate::base::decimal::number;
-use crate::proxy::fault::Fault;
+use crate::proxy::fault::{Fault, Side};
 use crate::proxy::http::body::{Downstream, Length};
 use crate::proxy::http::{answer, grpc};
 use crate::proxy::message::{Name, Request, Response};
@@ -34,7 +34,10 @@ impl Exchange<'_> {
             return client.abort();
         }
         if client.has_started() {
-            return client.abort();
+            if !conclude(client, fault, request).await {
+                client.abort();
+            }
+            return;
         }
         if fault.facts().closes {
             client.close_after();
@@ -87,4 +90,15 @@ impl Exchange<'_> {
         })
         .await
     }
+}
+
+/// Ends the answer to a call of gRPC whose backend failed in the middle by a status, which the caller understands and may call
+/// again by; a reset would read as a failure of ours. Whether that was possible: what came before must have left.
+async fn conclude<D: Downstream>(client: &mut D, fault: Fault, request: &Request) -> bool {
+    if client.unwritten() > 0 || fault.facts().side != Side::Upstream || !grpc::is_call(request) {
+        return false;
+    }
+    client.finish(Some(&grpc::trailers(fault)));
+    // Nothing is in the way, so one turn hands it over.
+    std::future::poll_fn(|cx| Poll::Ready(matches!(client.poll_flush(cx), Poll::Ready(Ok(()))))).await
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::answer;
 use crate::base::decimal::number;
 use crate::proxy::fault::Fault;
-use crate::proxy::message::{Name, Request, Response, Version};
+use crate::proxy::message::{Fields, Name, Request, Response, Version};
 
 /// Whether a request is a call of gRPC. gRPC-Web is plain HTTP to a proxy.
 pub fn is_call(request: &Request) -> bool {
@@ -36,15 +36,25 @@ pub fn timeout(request: &Request) -> Option<Duration> {
 /// Makes `response` the answer to a call that was refused or failed: a head and no body, which carries the status in gRPC's terms
 /// and the reason in `Proxy-Status`.
 pub fn refusal(fault: Fault, response: &mut Response) {
-    let facts = fault.facts();
     response.clear();
     response.status = 200;
     response.fields.add(b"content-type", b"application/grpc");
+    add_status(fault, &mut response.fields);
+    answer::add_proxy_status(fault.facts(), response);
+}
+
+/// The trailers of an answer that began well and that the backend did not bring to its end.
+pub fn trailers(fault: Fault) -> Fields {
+    let mut fields = Fields::default();
+    add_status(fault, &mut fields);
+    fields
+}
+
+fn add_status(fault: Fault, fields: &mut Fields) {
     let mut code = Vec::with_capacity(2);
     number(&mut code, status(fault));
-    response.fields.add(b"grpc-status", &code);
-    response.fields.add(b"grpc-message", facts.reason.as_bytes());
-    answer::add_proxy_status(facts, response);
+    fields.add(b"grpc-status", &code);
+    fields.add(b"grpc-message", fault.facts().reason.as_bytes());
 }
 
 /// The status code of gRPC: what its clients make of the status of HTTP, and more exactly where we know more.
@@ -117,6 +127,7 @@ mod tests {
             assert_eq!(response.status, 200);
             assert_eq!(response.fields.values(b"grpc-status").next(), Some(code.as_bytes()), "{fault:?}");
             assert!(response.fields.first(Name::ProxyStatus).is_some());
+            assert_eq!(trailers(fault).values(b"grpc-status").next(), Some(code.as_bytes()), "{fault:?}");
         }
     }
 }

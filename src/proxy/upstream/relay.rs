@@ -13,8 +13,7 @@ use crate::proxy::http::body::{Downstream, Gone, Progress};
 use crate::proxy::http::h1::channel::MOST_TURNS;
 
 /// Moves the response's body to the client, whose response has been started, and gives the connection back to the pool when
-/// both messages are complete. On an error the response is taken back, or, where that is too late, the client can tell that it
-/// is not complete.
+/// both messages are complete. On an error the response is taken back, or, where that is too late, left as far as it came.
 pub async fn relay<D: Downstream>(client: &mut D, call: &Call<'_>, begun: Begun, trip: &mut Trip) -> Result<(), Fault> {
     let Begun { mut backend, mut sending, mut asked, .. } = begun;
     let mut clocks = Clocks::new(call.alarm, call.total);
@@ -48,8 +47,9 @@ pub async fn relay<D: Downstream>(client: &mut D, call: &Call<'_>, begun: Begun,
     trip.response_bytes = receiving.bytes;
     if let Err(fault) = result {
         asked.failed(fault);
-        if client.has_started() && !client.retract() {
-            client.abort();
+        if client.has_started() {
+            // Where that is too late, it is broken off where faults become answers.
+            client.retract();
         }
     } else if sending.is_done(&backend)
         && let Backend::H1(connection) = backend

@@ -1,6 +1,6 @@
-//! A backend that speaks TLS and says what became of each connection.
+//! A backend that speaks TLS and says what became of each connection; and configs of pools that speak it.
 
-use std::fmt;
+use std::fmt::{self, Display};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, mpsc};
@@ -10,7 +10,34 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::PATIENCE;
-use super::authority::Pair;
+use super::authority::{Authority, Pair};
+use super::configs::HTTP;
+use super::gateway::Home;
+
+/// A listener and a pool of these backends with these keys.
+pub(crate) fn config(backends: &[&dyn Display], pool: &str) -> String {
+    let list: Vec<_> = backends.iter().map(|backend| format!("\"{backend}\"")).collect();
+    let route = "\n[[route]]\nname = \"all\"\npool = \"all\"\ntimeouts = { connect = \"2s\" }\n";
+    format!("{HTTP}{route}\n[pool.all]\nbackends = [{}]\n{pool}\n", list.join(", "))
+}
+
+/// A home with the CA of `authority` as `backends.pem`.
+pub(crate) fn home(config: &str, authority: &Authority) -> Home {
+    let home = Home::new(config);
+    home.replace("backends.pem", &authority.certificate());
+    home
+}
+
+/// A pool that trusts that one.
+pub(crate) const CA: &str = "tls = { ca = \"backends.pem\" }";
+
+/// The pair in files of their own, and nginx's words for them.
+pub(crate) fn nginx_pair(home: &Home, pair: &Pair) -> String {
+    home.replace("nginx.crt", &pair.certificate);
+    home.replace("nginx.key", &pair.key);
+    let (cert, key) = (home.path("nginx.crt"), home.path("nginx.key"));
+    format!("ssl_certificate {}; ssl_certificate_key {};", cert.display(), key.display())
+}
 
 /// Answers one request per connection with `secure`.
 pub(crate) struct Secure {
@@ -53,7 +80,7 @@ impl Secure {
     }
 }
 
-impl fmt::Display for Secure {
+impl Display for Secure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "https://{}", self.address)
     }

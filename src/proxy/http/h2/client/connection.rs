@@ -37,8 +37,9 @@ const RESET_MEMORY: Duration = Duration::from_secs(5);
 /// that read slowly, whose stop is not to be that of the others.
 const SMALL_FRAMES: usize = 64 << 20;
 
-/// A connection with streams and nothing heard for so long is asked for a sign of life.
-const SILENCE: Duration = Duration::from_secs(30);
+/// A connection with streams and nothing heard for so long is asked for a sign of life. Servers of gRPC allow a ping in five
+/// minutes and end the connection of who pings more often, so that a stream that says nothing would cost all the others.
+const SILENCE: Duration = Duration::from_secs(310);
 
 /// How long it may take to give one.
 const PATIENCE: Duration = Duration::from_secs(10);
