@@ -4,6 +4,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::uri;
 use portcullis::proxy::http::Host;
 use portcullis::proxy::http::h1::head::HeadLimits;
+use portcullis::proxy::http::h1::server::expects_continue;
 use portcullis::proxy::http::h1::stream::TRAILERS;
 use portcullis::proxy::http::h2::request;
 use portcullis::proxy::message::{Request, Version};
@@ -25,6 +26,9 @@ pub fn run(bytes: &[u8]) {
     means_what_was_asked(&parts, &stream, &request);
     let ended = stream.body.is_none() && stream.trailers.is_empty();
     let Ok(length) = request::length(&request, ended) else { return };
+    if expects_continue(&request).is_err() {
+        return;
+    }
     // No more than is read of them in HTTP/1.1.
     let Ok(trailers) = request::trailers(&map(&stream.trailers), TRAILERS) else { return };
     let body = stream.body.unwrap_or_default();
