@@ -4,6 +4,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::uri;
 use portcullis::proxy::http::Host;
 use portcullis::proxy::http::h1::head::HeadLimits;
+use portcullis::proxy::http::h1::server::expects_continue;
 use portcullis::proxy::http::h1::stream::TRAILERS;
 use portcullis::proxy::http::h2::request;
 use portcullis::proxy::message::{Request, Version};
@@ -13,7 +14,7 @@ use super::oracle::upstream;
 
 const LIMITS: HeadLimits = HeadLimits { uri: 8 << 10, fields_size: 32 << 10, fields: 100 };
 
-/// Lines: `:method`, `:authority`, `:path` and fields, each `name: value`; `+name: value` is a trailer. Behind an empty line
+/// Lines: `:method`, `:authority`, `:path`, `:protocol` and fields, each `name: value`; `+name: value` is a trailer. Behind an empty line
 /// comes the body; without one the stream ends with its head.
 pub fn run(bytes: &[u8]) {
     let Some(stream) = Stream::read(bytes) else { return };
@@ -25,6 +26,9 @@ pub fn run(bytes: &[u8]) {
     means_what_was_asked(&parts, &stream, &request);
     let ended = stream.body.is_none() && stream.trailers.is_empty();
     let Ok(length) = request::length(&request, ended) else { return };
+    if expects_continue(&request).is_err() {
+        return;
+    }
     // No more than is read of them in HTTP/1.1.
     let Ok(trailers) = request::trailers(&map(&stream.trailers), TRAILERS) else { return };
     let body = stream.body.unwrap_or_default();
@@ -39,6 +43,7 @@ struct Stream<'a> {
     method: &'a [u8],
     authority: Option<&'a [u8]>,
     path: &'a [u8],
+    protocol: Option<&'a str>,
     fields: Vec<(HeaderName, HeaderValue)>,
     trailers: Vec<(HeaderName, HeaderValue)>,
     body: Option<&'a [u8]>,
@@ -72,6 +77,7 @@ impl<'a> Stream<'a> {
             b":method" => self.method = value,
             b":authority" => self.authority = Some(value),
             b":path" => self.path = value,
+            b":protocol" => self.protocol = Some(std::str::from_utf8(value).ok()?),
             _ => {
                 let field = (HeaderName::from_lowercase(name).ok()?, HeaderValue::from_bytes(value).ok()?);
                 if trailer { self.trailers.push(field) } else { self.fields.push(field) }
@@ -104,6 +110,11 @@ impl<'a> Stream<'a> {
         }
         let request = http::Request::builder().method(self.method).uri(uri::Uri::from_parts(parts).ok()?);
         let (mut parts, ()) = request.version(http::Version::HTTP_2).body(()).ok()?.into_parts();
+        if let Some(protocol) = self.protocol {
+            // On anything else it is an error of the stream.
+            (parts.method == http::Method::CONNECT && !self.path.is_empty()).then_some(())?;
+            parts.extensions.insert(h2::ext::Protocol::from(protocol));
+        }
         parts.headers = map(&self.fields);
         Some(parts)
     }
@@ -120,7 +131,8 @@ fn map(fields: &[(HeaderName, HeaderValue)]) -> HeaderMap {
 /// The message says what the stream said: one host in front, cookies in one field, everything else as it was.
 fn means_what_was_asked(parts: &http::request::Parts, stream: &Stream<'_>, request: &Request) {
     let text = || shown(stream.path);
-    assert_eq!((request.version, request.method()), (Version::Http2, stream.method));
+    let method = if request.tunnel { b"GET" } else { stream.method };
+    assert_eq!((request.version, request.method()), (Version::Http2, method));
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     assert_eq!(request.target(), target.as_bytes(), "{}", text());
     let hosts: Vec<_> = stream.fields.iter().filter(|(name, _)| name == http::header::HOST).collect();
@@ -130,7 +142,9 @@ fn means_what_was_asked(parts: &http::request::Parts, stream: &Stream<'_>, reque
         assert_eq!(Host::parse(other.as_bytes()).ok(), Host::parse(asked).ok(), "{}", text());
     }
     let is_special = |name: &HeaderName| name == http::header::HOST || name == http::header::COOKIE;
-    let others = stream.fields.iter().filter(|(name, _)| !is_special(name));
+    // The key of a tunnel is the gateway's own.
+    let is_key = |name: &HeaderName| request.tunnel && name == http::header::SEC_WEBSOCKET_KEY;
+    let others = stream.fields.iter().filter(|(name, _)| !is_special(name) && !is_key(name));
     let mut expected: List = others.map(|(name, value)| (name.as_str().into(), value.as_bytes().into())).collect();
     expected.push((b"host".to_vec(), asked.to_vec()));
     let crumbs = stream.fields.iter().filter(|(name, _)| name == http::header::COOKIE);

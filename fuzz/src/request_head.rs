@@ -5,7 +5,7 @@ use portcullis::proxy::http::h1::framing::Framing;
 use portcullis::proxy::http::h1::head::HeadLimits;
 
 use super::oracle::gateway::{self, Taken};
-use super::oracle::meaning::{Asked, shown};
+use super::oracle::meaning::{Asked, is_framed_once, shown};
 use super::oracle::{hyper_server, upstream};
 
 /// As a listener has them where its config says nothing.
@@ -36,6 +36,7 @@ pub fn run(bytes: &[u8]) {
 fn same(ours: &Asked, theirs: &Asked, bytes: &[u8]) {
     let Asked { method, target, authority: _, fields, body } = ours;
     assert_eq!((method, target, fields), (&theirs.method, &theirs.target, &theirs.fields), "{}", shown(bytes));
+    assert!(is_framed_once(fields), "{}", shown(bytes));
     if body.whole {
         assert_eq!(*body, theirs.body, "{}", shown(bytes));
     } else {

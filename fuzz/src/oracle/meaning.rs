@@ -59,6 +59,12 @@ pub fn mapped(map: &http::HeaderMap) -> List {
     sorted(map.iter().map(|(name, value)| (name.as_str().as_bytes().to_vec(), value.as_bytes().to_vec())))
 }
 
+/// Whether the fields frame a body in one way at most: some reader takes another of two for the right one.
+pub fn is_framed_once(fields: &List) -> bool {
+    let framing = |(name, _): &&(Vec<u8>, Vec<u8>)| matches!(name.as_slice(), b"content-length" | b"transfer-encoding");
+    fields.iter().filter(framing).count() <= 1
+}
+
 /// Bytes as a failing assertion shows them.
 pub fn shown(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string()

@@ -8,7 +8,7 @@ use portcullis::proxy::http::forwarded::{Client, Forwarding, RequestIds};
 use portcullis::proxy::http::h1::framing::Framing;
 use portcullis::proxy::http::h1::head::HeadLimits;
 use portcullis::proxy::http::h1::write;
-use portcullis::proxy::http::{Deciding, Host};
+use portcullis::proxy::http::{Deciding, Host, websocket};
 use portcullis::proxy::message::{Fields, Request};
 
 use super::gateway::{self, End};
@@ -33,6 +33,9 @@ pub fn check(request: &mut Request, length: Length, data: &[u8], trailers: Optio
     if prepare(request, &Forwarding { client, tls: true }, &mut ids).is_err() {
         return;
     }
+    if request.tunnel {
+        return tunnelled(request, &host);
+    }
     let framing = match length {
         Length::Empty | Length::Tunnel => Framing::Empty,
         Length::Known(length) => Framing::Length(length),
@@ -46,18 +49,49 @@ pub fn check(request: &mut Request, length: Length, data: &[u8], trailers: Optio
         fields: with_framing(request, framing),
         body: Body { data: data.to_vec(), trailers: trailing(framing, trailers), whole: true },
     };
-    let (taken, end) = gateway::requests(&sent, LIMITS);
-    assert!(taken.len() == 1 && matches!(end, End::Clean | End::Closed), "{end:?} after {}", shown(&sent));
-    assert_eq!(taken[0].asked(), expected, "{}", shown(&sent));
-    let again = Host::parse(taken[0].request.authority()).unwrap();
-    assert_eq!(again.name(), host, "{}", shown(&sent));
+    read_again(&sent, expected, &host);
+}
 
-    let readable = readable(&sent, &taken);
+/// What is sent for a WebSocket asks for one, has no body whoever reads it, and one key.
+fn tunnelled(request: &Request, host: &str) {
+    let mut sent = Vec::new();
+    websocket::request_head(&mut sent, request);
+    let (taken, _) = gateway::requests(&sent, LIMITS);
+    assert!(taken.len() == 1 && taken[0].request.tunnel, "{}", shown(&sent));
+    let found = taken[0].asked();
+    let announces =
+        |(name, value): &(Vec<u8>, Vec<u8>)| name == b"content-length" && value.iter().any(|byte| *byte != b'0');
+    assert!(!found.fields.iter().any(announces), "{}", shown(&sent));
+    let mut fields: List = listed(&request.fields);
+    fields.push((b"connection".to_vec(), b"Upgrade".to_vec()));
+    fields.push((b"upgrade".to_vec(), b"websocket".to_vec()));
+    let key = |(name, _): &&(Vec<u8>, Vec<u8>)| name == b"sec-websocket-key";
+    let fresh = found.fields.iter().find(key).cloned().filter(|_| !fields.iter().any(|field| key(&field)));
+    fields.extend(fresh);
+    let expected = Asked {
+        method: b"GET".to_vec(),
+        target: request.target().into(),
+        authority: None,
+        fields: sorted(fields),
+        body: Body { whole: true, ..Body::default() },
+    };
+    read_again(&sent, expected, host);
+}
+
+/// `sent` is one request, which means what is expected to us and to hyper.
+fn read_again(sent: &[u8], expected: Asked, host: &str) {
+    let (taken, end) = gateway::requests(sent, LIMITS);
+    assert!(taken.len() == 1 && matches!(end, End::Clean | End::Closed), "{end:?} after {}", shown(sent));
+    assert_eq!(taken[0].asked(), expected, "{}", shown(sent));
+    let again = Host::parse(taken[0].request.authority()).unwrap();
+    assert_eq!(again.name(), host, "{}", shown(sent));
+
+    let readable = readable(sent, &taken);
     let heard = hyper_server::requests(&readable.input);
-    assert!(heard.error.is_none(), "{:?} after {}", heard.error, shown(&sent));
-    assert_eq!(heard.requests.len(), 1, "{}", shown(&sent));
+    assert!(heard.error.is_none(), "{:?} after {}", heard.error, shown(sent));
+    assert_eq!(heard.requests.len(), 1, "{}", shown(sent));
     let expected = Asked { target: readable.targets[0].clone(), ..expected };
-    assert_eq!(heard.requests[0], expected, "{}", shown(&sent));
+    assert_eq!(heard.requests[0], expected, "{}", shown(sent));
 }
 
 /// The bytes that go upstream.

@@ -18,8 +18,8 @@ impl<'a> Deciding<'a> {
     ///
     /// Refused, because readers disagree on their meaning: a backslash and control bytes, encoded or not; a blank;
     /// dot segments that are encoded, carry parameters (`/..;/`) or stand beside an encoded slash; dot segments that
-    /// climb above the root or take away a segment that is empty, or is to those who cut parameters off (`/a//../b`,
-    /// `/a/;x/../b`); overlong UTF-8; `?`, `#`, and a `%` without two hex digits.
+    /// climb above the root or take away a segment that is none, or several, to others (`/a//../b`, `/a/;x/../b`,
+    /// `/a%2fb/../c`); overlong UTF-8; `?`, `#`, and a `%` without two hex digits.
     ///
     /// # Errors
     /// [`Malformed::Path`].
@@ -107,12 +107,13 @@ fn normalise(raw: &[u8]) -> Result<Deciding<'static>, Malformed> {
     Ok(Deciding { path: Cow::Owned(path), encoded_slash })
 }
 
-/// Takes the last segment away. Whoever merges empty segments first would take another one than who does not, and a segment
-/// of parameters alone is empty to whoever cuts them off.
+/// Takes the last segment away. Whoever merges empty segments first would take another one than who does not; a segment of
+/// parameters alone is empty to whoever cuts them off, and one with an encoded slash is two to whoever decodes it.
 fn climb(path: &mut Vec<u8>) -> Result<(), Malformed> {
     let slash = path.iter().rposition(|byte| *byte == b'/').ok_or(Malformed::Path)?;
     match &path[slash + 1..] {
         [] | [b';', ..] | [b'%', b'3', b'B', ..] => Err(Malformed::Path),
+        segment if find(segment, b"%2F").is_some() => Err(Malformed::Path),
         _ => {
             path.truncate(slash);
             Ok(())

@@ -77,9 +77,7 @@ impl Connection {
         };
         let output = self.stream.channel.output();
         if request.tunnel {
-            write::request_open(output, request);
-            self.accept = Some(ask_for_websocket(output, request));
-            output.extend_from_slice(b"\r\n");
+            self.accept = Some(websocket::request_head(output, request));
         } else {
             write::request_head(output, request, framing);
         }
@@ -159,20 +157,6 @@ impl Connection {
         if let Some(seconds) = response.fields.first(Name::KeepAlive).and_then(announced) {
             // One second less, so that it is us who close first.
             self.keep_alive = Some(Duration::from_secs(seconds.saturating_sub(1)));
-        }
-    }
-}
-
-/// Writes the fields of a WebSocket handshake that are for this hop. The proof that is due for it.
-fn ask_for_websocket(output: &mut Vec<u8>, request: &Request) -> String {
-    write::line(output, b"connection", b"Upgrade");
-    write::line(output, b"upgrade", b"websocket");
-    match request.fields.first(Name::SecWebSocketKey) {
-        Some(key) => websocket::accept(key),
-        None => {
-            let key = websocket::fresh_key();
-            write::line(output, b"sec-websocket-key", key.as_bytes());
-            websocket::accept(key.as_bytes())
         }
     }
 }

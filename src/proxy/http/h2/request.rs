@@ -41,6 +41,9 @@ pub fn fill(parts: &Parts, limits: HeadLimits, request: &mut Request) -> Result<
         _ => return Err(SYNTAX),
     }
     store_fields(&parts.headers, authority, limits, &mut request.fields)?;
+    if request.tunnel {
+        settle_tunnel(&mut request.fields)?;
+    }
     settle_host(authority, request)
 }
 
@@ -49,6 +52,16 @@ fn asks_for_websocket(parts: &Parts) -> bool {
     let protocol = parts.extensions.get::<h2::ext::Protocol>();
     parts.method == http::Method::CONNECT
         && protocol.is_some_and(|protocol| protocol.as_str().eq_ignore_ascii_case("websocket"))
+}
+
+/// What a tunnel carries is no body: a backend would wait for one that is announced, or take the next request for it. A key is of
+/// HTTP/1.1 alone (RFC 8441 §5), where there is one, and that is ours.
+fn settle_tunnel(fields: &mut Fields) -> Result<(), Fault> {
+    if fields.first(Name::ContentLength).is_some() {
+        return Err(Fault::Malformed(Malformed::Framing));
+    }
+    fields.remove(b"sec-websocket-key");
+    Ok(())
 }
 
 /// Stores `:authority`. A host that follows from here on is held against it.
@@ -248,6 +261,21 @@ mod tests {
         ] {
             assert_eq!(refused("GET", "https://h/", &[(name, value)]), Some(SYNTAX), "{name}: {value}");
         }
+    }
+
+    #[test]
+    fn a_tunnel_has_no_length_and_no_key_of_the_client() {
+        let tunnel = |name: &str| {
+            let request = http::Request::connect("https://h/").header(name, "5");
+            let (mut parts, ()) = request.body(()).unwrap().into_parts();
+            parts.extensions.insert(h2::ext::Protocol::from("websocket"));
+            let mut request = Request::default();
+            fill(&parts, LIMITS, &mut request).map(|()| request)
+        };
+        assert_eq!(tunnel("content-length").err(), Some(Fault::Malformed(Malformed::Framing)));
+        let request = tunnel("sec-websocket-key").unwrap();
+        assert!(request.tunnel && request.method() == b"GET");
+        assert_eq!(request.fields.first(Name::SecWebSocketKey), None);
     }
 
     #[test]

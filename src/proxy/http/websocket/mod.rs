@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 use crate::proxy::http::h1::server::has_token;
+use crate::proxy::http::h1::write;
 use crate::proxy::message::{Fields, Name, Request};
 
 pub use boundary::{Boundary, GOING_AWAY, GOING_AWAY_MASKED};
@@ -29,6 +30,23 @@ pub fn is_asked(request: &Request) -> bool {
 pub fn is_websocket(fields: &Fields) -> bool {
     let mut all = fields.all(Name::Upgrade);
     matches!((all.next(), all.next()), (Some(value), None) if value.eq_ignore_ascii_case(b"websocket"))
+}
+
+/// Appends the whole head of a request for a tunnel, as an HTTP/1.1 backend gets it. The proof that is due for it.
+pub fn request_head(output: &mut Vec<u8>, request: &Request) -> String {
+    write::request_open(output, request);
+    write::line(output, b"connection", b"Upgrade");
+    write::line(output, b"upgrade", b"websocket");
+    let proof = match request.fields.first(Name::SecWebSocketKey) {
+        Some(key) => accept(key),
+        None => {
+            let key = fresh_key();
+            write::line(output, b"sec-websocket-key", key.as_bytes());
+            accept(key.as_bytes())
+        }
+    };
+    output.extend_from_slice(b"\r\n");
+    proof
 }
 
 /// A key for a request to a backend, where the client's protocol has none.
