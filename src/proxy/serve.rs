@@ -1,11 +1,9 @@
 //! THE SPINE, first half: from an accepted socket to requests. `exchange.rs` is the second.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::task::Poll;
-
-use tokio::net::TcpStream;
 
 use crate::base::alarm::Alarm;
 use crate::base::metrics::{Handshake, Label};
@@ -62,7 +60,7 @@ impl Hangup {
 }
 
 /// Serves one accepted connection to its end.
-pub async fn connection(worker: &Rc<Worker>, port: &Rc<Port>, socket: TcpStream, peer: SocketAddr) {
+pub async fn connection(worker: &Rc<Worker>, port: &Rc<Port>, socket: Socket, peer: SocketAddr) {
     let client = peer.ip().to_canonical();
     if let Err(hangup) = serve(worker, port, socket, client).await {
         if let Some(cause) = hangup.handshake_cause() {
@@ -76,7 +74,7 @@ pub async fn connection(worker: &Rc<Worker>, port: &Rc<Port>, socket: TcpStream,
     }
 }
 
-async fn serve(worker: &Rc<Worker>, port: &Rc<Port>, socket: TcpStream, peer: IpAddr) -> Result<(), Hangup> {
+async fn serve(worker: &Rc<Worker>, port: &Rc<Port>, socket: Socket, peer: IpAddr) -> Result<(), Hangup> {
     let snapshot = worker.current();
     let listener = port.current(&snapshot).ok_or(Hangup::NoListener)?;
     drop(snapshot);
@@ -104,14 +102,14 @@ async fn serve(worker: &Rc<Worker>, port: &Rc<Port>, socket: TcpStream, peer: Ip
 async fn identify(
     worker: &Worker,
     listener: &Listener,
-    socket: TcpStream,
+    socket: Socket,
     alarm: &Alarm,
 ) -> Result<(Io, Option<tls::Facts>), Hangup> {
-    socket.set_nodelay(true)?;
-    let Some(frontend) = &listener.tls else { return Ok((Io::Plain(Socket::Tcp(socket)), None)) };
-    let local = socket.local_addr()?.ip();
+    socket.set_nodelay()?;
+    let Some(frontend) = &listener.tls else { return Ok((Io::Plain(socket), None)) };
+    let local = socket.local_address()?.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |local| local.ip());
     let due = worker.alarms.after(Some(listener.timeouts.handshake.0));
-    let mut accepting = std::pin::pin!(tls::accept(Socket::Tcp(socket), frontend, local));
+    let mut accepting = std::pin::pin!(tls::accept(socket, frontend, local));
     let accepted = std::future::poll_fn(|cx| match accepting.as_mut().poll(cx) {
         Poll::Ready(done) => Poll::Ready(done.map_err(Hangup::from)),
         Poll::Pending => alarm.poll(cx, due).map(|()| Err(Hangup::Slow)),

@@ -31,6 +31,7 @@ mod sharing;
 mod smuggling;
 mod startup;
 mod support;
+mod unix_sockets;
 mod upstream_tls;
 mod websocket;
 mod websocket_ends;

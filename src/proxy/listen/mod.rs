@@ -1,7 +1,11 @@
 //! Who calls: listening sockets, their limits, and the address a connection came from.
 
+pub mod accepting;
+mod bind;
 pub mod limit;
 mod settings;
 pub mod tcp;
+pub mod unix;
 
-pub use settings::{Bind, Limits, RedirectHttps, Settings, Timeouts};
+pub use bind::Bind;
+pub use settings::{Limits, RedirectHttps, Settings, Timeouts};

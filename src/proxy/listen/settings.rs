@@ -1,10 +1,8 @@
 //! What `[[listener]]` says.
 
-use std::fmt;
-use std::net::{IpAddr, SocketAddr};
-use std::str::FromStr;
 use std::time::Duration;
 
+use super::Bind;
 use crate::base::period::Period;
 use crate::base::place::At;
 use crate::base::settings::{Node, Scalar, Section, Setting, Shape, Switch, Table};
@@ -33,10 +31,6 @@ pub struct Settings {
     /// Limits of what a client may send.
     pub limits: Limits,
 }
-
-/// One address to accept on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Bind(pub SocketAddr);
 
 /// `redirect_https = true` or a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +93,7 @@ impl Table for Settings {
         let bind: Vec<At<Bind>> = section
             .key(
                 "bind",
-                "The address it accepts connections on, or a list of them. IPv6 in brackets; port 0 takes a free one.",
+                "Where it accepts connections, or a list of that: an address and a port (IPv6 in brackets; port 0 takes a free one; `[::]` is IPv6 only), or `unix:PATH`.",
             )
             .required_list();
         let first = || bind.first().map(|bind| At::new(bind.value.to_string(), bind.place));
@@ -204,47 +198,6 @@ impl Limits {
     }
 }
 
-impl FromStr for Bind {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if let Ok(address) = text.parse() {
-            return Ok(Self(address));
-        }
-        if let Ok(address) = text.parse::<IpAddr>() {
-            let whole = SocketAddr::new(address, 443);
-            return Err(format!("`{text}` has no port; add it: \"{whole}\""));
-        }
-        let advice = match text.strip_prefix(':').or_else(|| text.strip_prefix("*:")) {
-            Some(port) => format!("write \"0.0.0.0:{port}\" for IPv4, \"[::]:{port}\" for IPv6, or both in a list"),
-            None if text.starts_with("unix:") => {
-                "Unix sockets are not supported by this version; write an address and a port".into()
-            }
-            None if text.starts_with("localhost:") => {
-                text.replacen("localhost", "write \"127.0.0.1", 1) + "\": names are not resolved here"
-            }
-            None => "write an IP address and a port: \"0.0.0.0:443\", \"[::]:443\"".into(),
-        };
-        Err(format!("`{text}` is not an address to listen on; {advice}"))
-    }
-}
-
-impl fmt::Display for Bind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl Setting for Bind {
-    fn shape() -> Shape {
-        Shape::text("an address with a port", "0.0.0.0:443")
-    }
-
-    fn read(node: &Node<'_>) -> Option<Self> {
-        node.parse()
-    }
-}
-
 /// `redirect_https` as it is written.
 struct Redirect(Option<RedirectHttps>);
 
@@ -291,26 +244,5 @@ impl Setting for OwnPath {
             );
         }
         Some(Self(text.into_owned()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_that_cannot_be_bound_says_what_to_write() {
-        for (text, advice) in [
-            (":8443", "write \"0.0.0.0:8443\" for IPv4"),
-            ("*:80", "\"[::]:80\" for IPv6"),
-            ("unix:/run/x", "not supported by this version"),
-            ("::1", "add it: \"[::1]:443\""),
-            ("localhost:80", "write \"127.0.0.1:80\""),
-            ("example.com:80", "write an IP address and a port"),
-            ("1.2.3.4:99999", "write an IP address and a port"),
-        ] {
-            let error = text.parse::<Bind>().unwrap_err();
-            assert!(error.contains(advice), "{error}");
-        }
     }
 }

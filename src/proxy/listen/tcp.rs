@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// How many connections the kernel keeps for us while we are busy.
-const BACKLOG: i32 = 4096;
+pub(super) const BACKLOG: i32 = 4096;
 
 /// Opens one socket per worker on `address`. With port 0, the port the kernel gave the first is used for all.
 ///
