@@ -62,6 +62,12 @@ mod tests {
     }
 
     #[test]
+    fn all_ipv6_addresses_are_no_ipv4_address() {
+        let sockets = bind("[::]:0".parse().unwrap(), 1, false).unwrap();
+        assert!(socket2::SockRef::from(&sockets[0]).only_v6().unwrap());
+    }
+
+    #[test]
     fn a_port_that_another_listens_on_is_taken() {
         let other = bind("127.0.0.1:0".parse().unwrap(), 1, false).unwrap();
         let address = other[0].local_addr().unwrap();
