@@ -7,7 +7,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use rustix::net::RecvFlags;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 /// How long a connection is silent before the kernel asks whether the other end is still there, and between two questions.
@@ -87,6 +88,20 @@ impl Socket {
         match self {
             Self::Tcp(stream) => stream.local_addr().map(Some),
             Self::Unix(_) => Ok(None),
+        }
+    }
+
+    /// Waits until something has arrived and copies it, without taking it. 0 is the end of the stream. Cancel-safe.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub async fn peek(&self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.peek(into).await,
+            Self::Unix(stream) => {
+                let peek = || Ok(rustix::net::recv(stream, &mut *into, RecvFlags::PEEK)?.1);
+                stream.async_io(Interest::READABLE, peek).await
+            }
         }
     }
 

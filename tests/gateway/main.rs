@@ -21,6 +21,7 @@ mod limits;
 mod listeners;
 mod observing;
 mod outage;
+mod proxy_protocol;
 mod readme;
 mod reasons;
 mod refusals;

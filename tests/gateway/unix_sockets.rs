@@ -56,7 +56,7 @@ fn forwarding_fields_are_believed_where_this_machine_is_trusted() {
 #[test]
 fn many_at_once_are_spread_over_the_workers_and_bounded_by_the_listener_alone() {
     let backend = Backend::named("one");
-    let limits = "max_connections = 60\n";
+    let limits = "max_connections_per_ip = 1\nmax_connections = 60\n";
     let gateway = Gateway::serving(&format!("[server]\nworkers = 3\n{SOCKET}{limits}{}", route_to(&[&backend])));
     let mut clients: Vec<Client> = (0..60).map(|_| gateway.connect_unix("local.sock")).collect();
     for client in &mut clients {

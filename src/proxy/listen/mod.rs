@@ -2,10 +2,13 @@
 
 pub mod accepting;
 mod bind;
+mod ends;
 pub mod limit;
+pub mod proxy_protocol;
 mod settings;
 pub mod tcp;
 pub mod unix;
 
 pub use bind::Bind;
+pub use ends::Ends;
 pub use settings::{Limits, RedirectHttps, Settings, Timeouts};

@@ -16,6 +16,8 @@ pub struct Settings {
     pub name: At<String>,
     /// The addresses it accepts on; at least one.
     pub bind: Vec<At<Bind>>,
+    /// Whether every connection has to begin with a PROXY header, which only `trusted_proxies` may send. Default off.
+    pub proxy_protocol: At<bool>,
     /// `None` is a plain listener.
     pub tls: Option<tls::Settings>,
     /// Connections open at once, over all workers. Default 10,000.
@@ -42,7 +44,7 @@ pub struct RedirectHttps {
 /// `[listener.timeouts]`: deadlines towards clients. `"0s"` is not accepted: each of them bounds an attack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// From accept to the end of the TLS handshake. Default 10 s.
+    /// From accept to the end of the PROXY header and the TLS handshake, where there are such. Default 10 s.
     pub handshake: Period,
     /// From the first byte of a request (on a new connection: from accept or handshake) to the end of its header fields. Default 10 s.
     pub headers: Period,
@@ -96,11 +98,18 @@ impl Table for Settings {
                 "Where it accepts connections, or a list of that: an address and a port (IPv6 in brackets; port 0 takes a free one; `[::]` is IPv6 only), or `unix:PATH`.",
             )
             .required_list();
+        let off = At::new(false, section.place());
         let first = || bind.first().map(|bind| At::new(bind.value.to_string(), bind.place));
         let name = name.or_else(first).unwrap_or_default();
         Some(Self {
             name,
             bind,
+            proxy_protocol: section
+                .key(
+                    "proxy_protocol",
+                    "Whether connections begin with a PROXY header, version 1 or 2, that names the client. It is required then, and taken from `trusted_proxies` only.",
+                )
+                .or(off),
             tls: section
                 .key("tls", "Whether it speaks TLS: false, true for the defaults, or a table.")
                 .or(Switch(None))
@@ -151,7 +160,7 @@ impl Timeouts {
         Self {
             handshake: period(
                 "handshake",
-                "From accept to the end of the TLS handshake. 100ms to 1h.",
+                "From accept to the end of the PROXY header and the TLS handshake. 100ms to 1h.",
                 default.handshake,
             ),
             headers: period(

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::START;
 use crate::base::place::At;
 use crate::base::settings::{Problem, Reader};
 use crate::control::config::{AdminListen, Config};
@@ -10,6 +11,7 @@ use crate::proxy::tls::CertificateSettings;
 
 pub(super) fn check(config: &Config, reader: &Reader) {
     addresses(config, reader);
+    proxies(config, reader);
     for listener in &config.listeners {
         let Some(tls) = &listener.tls else { continue };
         let at = listener.name.place;
@@ -53,6 +55,21 @@ fn two_defaults(config: &Config, listener: &Settings, reader: &Reader) {
         let message = "two certificates are marked `default = true` for one listener";
         let problem = Problem::error(second.name.place, message, "keep the mark on one of them");
         reader.report(problem.beside(first.name.place, "the first is here"));
+    }
+}
+
+/// A listener that only proxies may connect to has proxies.
+fn proxies(config: &Config, reader: &Reader) {
+    let trusted = &config.server.trusted_proxies;
+    for listener in config.listeners.iter().filter(|listener| *listener.proxy_protocol && trusted.is_empty()) {
+        let message = "only `trusted_proxies` may send PROXY headers, and there are none: nobody could connect";
+        let advice =
+            "set `trusted_proxies` in [server] to the networks of the proxies in front, or remove `proxy_protocol`";
+        let problem = Problem::error(listener.proxy_protocol.place, message, advice);
+        reader.report(match trusted.place {
+            START => problem,
+            place => problem.beside(place, "it belongs here"),
+        });
     }
 }
 
