@@ -173,6 +173,11 @@ impl Gateway {
         Ok(())
     }
 
+    /// Lets go of what it listens on, before the workers are told to stop accepting.
+    pub fn close(&mut self) {
+        self.ports.close_all();
+    }
+
     /// Reads the config and the certificates again. All or nothing: where anything is wrong, everything stays as it is.
     pub fn reload(&mut self) {
         if let Err(refused) = self.try_reload() {

@@ -1,6 +1,5 @@
 //! What is shown of the running gateway: put together from the live snapshot whenever somebody asks.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,7 +29,7 @@ struct Inner {
 #[derive(Default)]
 struct Changing {
     problems: Vec<Problem>,
-    addresses: Vec<(String, SocketAddr)>,
+    addresses: Vec<(String, String)>,
     certificates: Vec<build::Certificate>,
 }
 
@@ -61,7 +60,7 @@ impl Inventory {
     }
 
     /// States what a config that went live listens on and serves.
-    pub fn set_live(&self, addresses: Vec<(String, SocketAddr)>, certificates: Vec<build::Certificate>) {
+    pub fn set_live(&self, addresses: Vec<(String, String)>, certificates: Vec<build::Certificate>) {
         let mut changing = self.changing();
         changing.addresses = addresses;
         changing.certificates = certificates;
@@ -77,7 +76,7 @@ impl Inventory {
                 .addresses
                 .iter()
                 .filter(|(name, _)| *name == listener.name)
-                .map(|(_, at)| at.to_string())
+                .map(|(_, at)| at.clone())
                 .collect(),
             tls: listener.tls.is_some(),
             connections_open: u64::from(listener.gauge.open()),

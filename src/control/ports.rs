@@ -1,27 +1,46 @@
 //! The listening sockets: opened before a config goes live, handed to the workers, closed when no config has them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 
-use crate::base::place::At;
 use crate::base::settings::Problem;
 use crate::control::config::Config;
-use crate::proxy::listen::{Bind, Settings, tcp};
+use crate::proxy::listen::accepting::Listening;
+use crate::proxy::listen::{Bind, Settings, tcp, unix};
 use crate::proxy::worker::{Command, Shared};
 
 /// A listener's name and one of its addresses as configured.
-type Key = (Arc<str>, SocketAddr);
+type Key = (Arc<str>, Bind);
 
-/// What is open, by listener and configured address, with the address that the kernel gave.
+/// What is open, by listener and configured address.
 #[derive(Default)]
 pub struct Ports {
-    open: BTreeMap<Key, SocketAddr>,
+    open: BTreeMap<Key, Open>,
+}
+
+/// An address that is listened on. The workers have the sockets.
+enum Open {
+    /// The address that the kernel gave.
+    Tcp(SocketAddr),
+    /// The socket with its file, which goes with the last listener that has it.
+    Unix(Arc<unix::Bound>),
+}
+
+impl fmt::Display for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(bound) => write!(f, "unix:{}", bound.path().display()),
+        }
+    }
 }
 
 /// Sockets that a config needs and that were not open yet.
-pub struct Opened(Vec<(Key, SocketAddr, Vec<TcpListener>)>);
+pub struct Opened(Vec<(Key, Open, Vec<Listening>)>);
 
 impl Ports {
     /// Opens what `config` needs and is not open yet, for so many workers.
@@ -32,20 +51,17 @@ impl Ports {
         let (mut opened, mut problems) = (Vec::new(), Vec::new());
         for listener in &config.listeners {
             for bind in &listener.bind {
-                let (name, address) = (Arc::<str>::from(listener.name.as_str()), bind.value.0);
-                if self.open.contains_key(&(Arc::clone(&name), address)) {
+                let key = (Arc::<str>::from(listener.name.as_str()), bind.value.clone());
+                if self.open.contains_key(&key) {
                     continue;
                 }
-                // Ours already under another listener's name or as one of all addresses: this one takes over before that
-                // one is closed.
-                let ours = self.open.values().any(|open| overlap(*open, address));
-                match sockets(address, workers, ours) {
-                    Ok((actual, sockets)) => opened.push(((name, address), actual, sockets)),
-                    Err(error) if is_missing_ipv6(&error) && has_ipv4_twin(listener, address) => {
-                        tracing::warn!(listener = %name, %address, "this machine has no IPv6; IPv4 is served");
+                match self.sockets(&bind.value, workers) {
+                    Ok((open, sockets)) => opened.push((key, open, sockets)),
+                    Err(error) if is_missing_ipv6(&error) && has_ipv4_twin(listener, &bind.value) => {
+                        tracing::warn!(listener = %key.0, address = %bind.value, "this machine has no IPv6; IPv4 is served");
                     }
                     Err(error) => {
-                        let (message, advice) = told(address, &error);
+                        let (message, advice) = told(&bind.value, &error);
                         problems.push(Problem::error(bind.place, message, advice));
                     }
                 }
@@ -54,50 +70,69 @@ impl Ports {
         if problems.is_empty() { Ok(Opened(opened)) } else { Err(problems) }
     }
 
+    /// A socket for each worker. An address that is ours already, under another listener's name or as one of all addresses,
+    /// is shared: the new listener takes over before the old one is closed.
+    fn sockets(&self, bind: &Bind, workers: usize) -> io::Result<(Open, Vec<Listening>)> {
+        match bind {
+            Bind::Tcp(address) => {
+                let ours = |open: &Open| matches!(open, Open::Tcp(open) if overlap(*open, *address));
+                let sockets = tcp::bind(*address, workers, self.open.values().any(ours))?;
+                let actual = sockets.first().ok_or(io::ErrorKind::InvalidInput)?.local_addr()?;
+                Ok((Open::Tcp(actual), sockets.into_iter().map(Listening::Tcp).collect()))
+            }
+            Bind::Unix(path) => {
+                let ours = self.open.values().find_map(|open| match open {
+                    Open::Unix(bound) if bound.path() == path => Some(Arc::clone(bound)),
+                    _ => None,
+                });
+                let bound = ours.map_or_else(|| unix::bind(path).map(Arc::new), Ok)?;
+                let sockets = std::iter::repeat_with(|| bound.share().map(Listening::Unix)).take(workers);
+                let sockets = sockets.collect::<io::Result<_>>()?;
+                Ok((Open::Unix(bound), sockets))
+            }
+        }
+    }
+
     /// Hands the sockets to the workers: connections that wait in them are served from now on.
     pub fn hand_over(&mut self, opened: Opened, shared: &Shared) {
-        for ((listener, address), actual, sockets) in opened.0 {
+        for (key, open, sockets) in opened.0 {
             for (place, socket) in shared.places.iter().zip(sockets) {
+                let (listener, address) = key.clone();
                 // A worker that is gone is draining, and so is the process.
-                let _ = place.mailbox.send(Command::Listen { listener: Arc::clone(&listener), address, socket });
+                let _ = place.mailbox.send(Command::Listen { listener, address, socket });
             }
-            tracing::info!(listener = %listener, address = %actual, "listening");
-            self.open.insert((listener, address), actual);
+            tracing::info!(listener = %key.0, address = %open, "listening");
+            self.open.insert(key, open);
         }
     }
 
     /// Closes what `config` no longer has. Connections of a listener that is gone end at their next chance.
     pub fn close_others(&mut self, config: &Config, shared: &Shared) {
-        let wanted = |(name, address): &Key| {
-            let listener = config.listeners.iter().find(|listener| **listener.name == **name);
-            (
-                listener.is_some(),
-                listener.is_some_and(|listener| listener.bind.iter().any(|bind| bind.value.0 == *address)),
-            )
+        let listener = |name: &str| config.listeners.iter().find(|listener| *listener.name.value == *name);
+        let kept = |(name, address): &Key| {
+            listener(name).is_some_and(|listener| listener.bind.iter().any(|bind| bind.value == *address))
         };
-        self.open.retain(|key, actual| {
-            let (known, kept) = wanted(key);
-            if !kept {
-                for place in &shared.places {
-                    let close = Command::Close { listener: Arc::clone(&key.0), address: key.1, drain: !known };
-                    let _ = place.mailbox.send(close);
-                }
-                tracing::info!(listener = %key.0, address = %actual, "no longer listening");
+        for (key, open) in self.open.extract_if(.., |key, _| !kept(key)) {
+            let told = open.to_string();
+            // The file of a Unix socket goes first: who still comes by it would wait where nobody accepts.
+            drop(open);
+            for place in &shared.places {
+                let ((listener_name, address), drain) = (key.clone(), listener(&key.0).is_none());
+                let _ = place.mailbox.send(Command::Close { listener: listener_name, address, drain });
             }
-            kept
-        });
+            tracing::info!(listener = %key.0, address = told, "no longer listening");
+        }
+    }
+
+    /// Lets go of everything, before the workers are told to: the files of Unix sockets are removed.
+    pub fn close_all(&mut self) {
+        self.open.clear();
     }
 
     /// Every listener with each address that it really has.
-    pub fn all(&self) -> Vec<(String, SocketAddr)> {
-        self.open.iter().map(|((name, _), actual)| (name.to_string(), *actual)).collect()
+    pub fn all(&self) -> Vec<(String, String)> {
+        self.open.iter().map(|((name, _), open)| (name.to_string(), open.to_string())).collect()
     }
-}
-
-fn sockets(address: SocketAddr, workers: usize, ours: bool) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
-    let sockets = tcp::bind(address, workers, ours)?;
-    let actual = sockets.first().ok_or(io::ErrorKind::InvalidInput)?.local_addr()?;
-    Ok((actual, sockets))
 }
 
 /// Whether the kernel gives only one of them to a program that does not share its ports.
@@ -113,12 +148,21 @@ fn is_missing_ipv6(error: &io::Error) -> bool {
 }
 
 /// Whether `address` is `[::]` and the listener has `0.0.0.0` with the same port: it asked for all there is.
-fn has_ipv4_twin(listener: &Settings, address: SocketAddr) -> bool {
-    let twin = |bind: &At<Bind>| bind.0.is_ipv4() && bind.0.ip().is_unspecified() && bind.0.port() == address.port();
-    address.is_ipv6() && address.ip().is_unspecified() && listener.bind.iter().any(twin)
+fn has_ipv4_twin(listener: &Settings, bind: &Bind) -> bool {
+    let Bind::Tcp(address @ SocketAddr::V6(_)) = bind else { return false };
+    let twin = Bind::Tcp(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()));
+    address.ip().is_unspecified() && listener.bind.iter().any(|bind| bind.value == twin)
 }
 
-fn told(address: SocketAddr, error: &io::Error) -> (String, String) {
+/// What is wrong and what to do about it.
+fn told(bind: &Bind, error: &io::Error) -> (String, String) {
+    match bind {
+        Bind::Tcp(address) => told_of_port(*address, error),
+        Bind::Unix(path) => told_of_socket(path, error),
+    }
+}
+
+fn told_of_port(address: SocketAddr, error: &io::Error) -> (String, String) {
     let port = address.port();
     match error.kind() {
         io::ErrorKind::AddrInUse => (
@@ -137,18 +181,51 @@ fn told(address: SocketAddr, error: &io::Error) -> (String, String) {
     }
 }
 
+fn told_of_socket(path: &Path, error: &io::Error) -> (String, String) {
+    let shown = path.display();
+    match error.kind() {
+        io::ErrorKind::AddrInUse => (
+            format!("unix:{shown} is taken: another program listens there"),
+            format!("stop it (`ss -lxp src {shown}` shows which), or choose another path"),
+        ),
+        io::ErrorKind::AlreadyExists => {
+            (format!("{shown} is there and is no socket"), "choose another path, or move it away".to_owned())
+        }
+        io::ErrorKind::PermissionDenied => (
+            format!("no permission to listen on unix:{shown}"),
+            "choose a folder that this user may write to; a socket that another user has left there must be removed"
+                .to_owned(),
+        ),
+        io::ErrorKind::NotFound => {
+            let folder = path.parent().unwrap_or(path).display();
+            (format!("the folder of unix:{shown} does not exist"), format!("create it: `mkdir -p {folder}`"))
+        }
+        _ => (format!("cannot listen on unix:{shown}: {error}"), "choose another path".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn each_reason_says_what_to_do() {
-        let address = SocketAddr::from(([0, 0, 0, 0], 443));
-        let (message, advice) = told(address, &io::ErrorKind::PermissionDenied.into());
+        let address = Bind::Tcp(SocketAddr::from(([0, 0, 0, 0], 443)));
+        let (message, advice) = told(&address, &io::ErrorKind::PermissionDenied.into());
         assert!(message.contains("no permission to listen on 0.0.0.0:443"), "{message}");
         assert!(advice.contains("cap_net_bind_service") && advice.contains("setcap"), "{advice}");
-        let (message, advice) = told(address, &io::ErrorKind::AddrInUse.into());
+        let (message, advice) = told(&address, &io::ErrorKind::AddrInUse.into());
         assert!(message.contains("0.0.0.0:443 is taken") && advice.contains("sport = :443"), "{message} {advice}");
+        let socket = Bind::Unix("/run/gate/s".into());
+        for (kind, what, advised) in [
+            (io::ErrorKind::AddrInUse, "unix:/run/gate/s is taken", "ss -lxp"),
+            (io::ErrorKind::AlreadyExists, "/run/gate/s is there and is no socket", "another path"),
+            (io::ErrorKind::PermissionDenied, "no permission to listen on unix:/run/gate/s", "may write"),
+            (io::ErrorKind::NotFound, "does not exist", "`mkdir -p /run/gate`"),
+        ] {
+            let (message, advice) = told(&socket, &kind.into());
+            assert!(message.contains(what) && advice.contains(advised), "{message} {advice}");
+        }
     }
 
     #[test]

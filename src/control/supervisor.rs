@@ -151,6 +151,7 @@ async fn live(
     gateway.shared.draining.store(true, Ordering::Relaxed);
     gateway.inventory().set_ready(false);
     tracing::info!(drain_seconds = drain.requests.as_secs(), "draining");
+    gateway.close();
     for place in &gateway.shared.places {
         let _ = place.mailbox.send(Command::Drain(drain));
     }

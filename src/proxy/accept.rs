@@ -2,25 +2,27 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
 use crate::base::alarm::TICK;
+use crate::proxy::listen::Bind;
+use crate::proxy::listen::accepting::{Accepting, Listening};
 use crate::proxy::serve;
+use crate::proxy::socket::{Detached, Socket};
 use crate::proxy::worker::{Command, Port, Worker};
 
 /// The sockets that a worker accepts on.
 #[derive(Default)]
-pub struct Acceptors(HashMap<(Arc<str>, SocketAddr), Rc<Notify>>);
+pub struct Acceptors(HashMap<(Arc<str>, Bind), Rc<Notify>>);
 
 impl Acceptors {
     /// Accepts on `socket` until it is closed.
-    pub fn open(&mut self, worker: &Rc<Worker>, listener: &Arc<str>, address: SocketAddr, socket: StdListener) {
-        let socket = match TcpListener::from_std(socket) {
+    pub fn open(&mut self, worker: &Rc<Worker>, listener: &Arc<str>, address: Bind, socket: Listening) {
+        let socket = match socket.attach() {
             Ok(socket) => socket,
             Err(error) => {
                 tracing::error!(listener = %listener, %address, %error, "cannot accept on this socket; restart the gateway");
@@ -39,7 +41,7 @@ impl Acceptors {
     }
 
     /// Stops accepting on one address.
-    pub fn close(&mut self, listener: &Arc<str>, address: SocketAddr) {
+    pub fn close(&mut self, listener: &Arc<str>, address: Bind) {
         if let Some(stop) = self.0.remove(&(Arc::clone(listener), address)) {
             stop.notify_one();
         }
@@ -53,7 +55,7 @@ impl Acceptors {
     }
 }
 
-async fn accept_all(worker: Rc<Worker>, port: Rc<Port>, socket: TcpListener, stop: Rc<Notify>) {
+async fn accept_all(worker: Rc<Worker>, port: Rc<Port>, socket: Accepting, stop: Rc<Notify>) {
     loop {
         let accepted = tokio::select! {
             biased;
@@ -76,13 +78,12 @@ async fn accept_all(worker: Rc<Worker>, port: Rc<Port>, socket: TcpListener, sto
 
 /// Closing a socket resets what the kernel has accepted for it, so that is served first; here, since another worker may have
 /// forgotten the listener already. The kernel is asked itself: the runtime knows of connections only since its last turn.
-fn serve_waiting(worker: &Rc<Worker>, port: &Rc<Port>, socket: TcpListener) {
-    let Ok(socket) = socket.into_std() else { return };
+fn serve_waiting(worker: &Rc<Worker>, port: &Rc<Port>, socket: Accepting) {
+    let Ok(socket) = socket.detach() else { return };
     loop {
         match socket.accept() {
             Ok((stream, peer)) => {
-                let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
-                if let Ok(stream) = stream {
+                if let Ok(stream) = stream.attach() {
                     start(worker, port, stream, peer, true);
                 }
             }
@@ -104,15 +105,15 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 /// Serves a connection here, or hands it to a worker that is clearly less loaded: the kernel spreads them blindly.
-fn place(worker: &Rc<Worker>, port: &Rc<Port>, stream: TcpStream, peer: SocketAddr) {
+fn place(worker: &Rc<Worker>, port: &Rc<Port>, stream: Socket, peer: SocketAddr) {
     let Some(other) = worker.less_loaded() else { return start(worker, port, stream, peer, true) };
-    let Ok(socket) = stream.into_std() else { return };
+    let Ok(socket) = stream.detach() else { return };
     other.load.add();
     let listener = Arc::clone(&port.listener);
     if let Err(refused) = other.mailbox.send(Command::Adopt { listener, then: port.last(), socket, peer }) {
         other.load.subtract();
         if let Command::Adopt { socket, .. } = refused.0
-            && let Ok(stream) = TcpStream::from_std(socket)
+            && let Ok(stream) = socket.attach()
         {
             start(worker, port, stream, peer, true);
         }
@@ -120,14 +121,14 @@ fn place(worker: &Rc<Worker>, port: &Rc<Port>, stream: TcpStream, peer: SocketAd
 }
 
 /// Serves a connection that another worker accepted; it is in this one's load already.
-pub fn adopt(worker: &Rc<Worker>, port: &Rc<Port>, socket: StdStream, peer: SocketAddr) {
-    match TcpStream::from_std(socket) {
+pub fn adopt(worker: &Rc<Worker>, port: &Rc<Port>, socket: Detached, peer: SocketAddr) {
+    match socket.attach() {
         Ok(stream) => start(worker, port, stream, peer, false),
         Err(_) => worker.load().subtract(),
     }
 }
 
-fn start(worker: &Rc<Worker>, port: &Rc<Port>, stream: TcpStream, peer: SocketAddr, counted: bool) {
+fn start(worker: &Rc<Worker>, port: &Rc<Port>, stream: Socket, peer: SocketAddr, counted: bool) {
     if counted {
         worker.load().add();
     }

@@ -1,10 +1,10 @@
 //! A client's connection, as all of its exchanges see it.
 
 use std::cell::RefCell;
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::proxy::listen::Ends;
 use crate::proxy::snapshot::Listener;
 use crate::proxy::tls;
 use crate::proxy::worker::{Port, Worker};
@@ -18,8 +18,8 @@ pub struct Connection {
     pub worker: Rc<Worker>,
     /// The listener as this worker serves it.
     pub port: Rc<Port>,
-    /// The other end.
-    pub peer: IpAddr,
+    /// Its two ends.
+    pub ends: Ends,
     /// What the handshake agreed on; none without TLS.
     pub tls: Option<tls::Facts>,
     listener: RefCell<Arc<Listener>>,
@@ -30,10 +30,10 @@ impl Connection {
     pub fn new(
         worker: &Rc<Worker>,
         port: &Rc<Port>,
-        (peer, tls): (IpAddr, Option<tls::Facts>),
+        (ends, tls): (Ends, Option<tls::Facts>),
         listener: Arc<Listener>,
     ) -> Self {
-        Self { worker: Rc::clone(worker), port: Rc::clone(port), peer, tls, listener: RefCell::new(listener) }
+        Self { worker: Rc::clone(worker), port: Rc::clone(port), ends, tls, listener: RefCell::new(listener) }
     }
 
     /// The listener as the current snapshot has it; as the last one had it, where it is gone.

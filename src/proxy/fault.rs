@@ -39,6 +39,12 @@ pub enum Fault {
     ClientGone,
     /// HTTP without TLS on a port that speaks TLS.
     PlainHttp,
+    /// A PROXY header is wanted, and the peer is none that may send one.
+    ProxyHeaderUntrusted,
+    /// A PROXY header is wanted, and the connection begins with none, or with a malformed one.
+    ProxyHeaderMalformed,
+    /// The PROXY header did not come in time.
+    ProxyHeaderTimeout,
     /// The listener has as many connections as it may.
     TooManyConnections,
     /// The client has as many connections to the listener as it may.
@@ -157,6 +163,9 @@ impl Fault {
             Self::NoRoute => facts(404, Downstream, "no_route", "destination_not_found", false),
             Self::ClientGone => facts(499, Downstream, "client_gone", "http_request_error", true),
             Self::PlainHttp => facts(400, Downstream, "plain_http", "http_request_error", true),
+            Self::ProxyHeaderUntrusted => facts(403, Downstream, "proxy_header_untrusted", "http_request_denied", true),
+            Self::ProxyHeaderMalformed => facts(400, Downstream, "proxy_header_malformed", "http_request_error", true),
+            Self::ProxyHeaderTimeout => facts(408, Downstream, "proxy_header_timeout", "http_request_error", true),
             Self::TooManyConnections => facts(503, Downstream, "max_connections", "http_request_denied", true),
             Self::TooManyOfPeer => facts(429, Downstream, "max_connections_per_ip", "http_request_denied", true),
             Self::TooManyStreams => facts(429, Downstream, "h2_streams", "http_request_denied", false),

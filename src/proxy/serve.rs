@@ -1,13 +1,12 @@
 //! THE SPINE, first half: from an accepted socket to requests. `exchange.rs` is the second.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Poll;
 
-use tokio::net::TcpStream;
-
-use crate::base::alarm::Alarm;
+use crate::base::alarm::{Alarm, Moment};
+use crate::base::cidr::any_contains;
 use crate::base::metrics::{Handshake, Label};
 use crate::proxy::connection::{Connection, KEPT_HEAD};
 use crate::proxy::exchange::{self, Caller};
@@ -15,7 +14,9 @@ use crate::proxy::fault::Fault;
 use crate::proxy::http::h1::channel::Channel;
 use crate::proxy::http::h1::server::{Next, Rules, Server};
 use crate::proxy::io::Io;
-use crate::proxy::listen::limit::Full;
+use crate::proxy::listen::Ends;
+use crate::proxy::listen::limit::Permit;
+use crate::proxy::listen::proxy_protocol::{self, HeaderError};
 use crate::proxy::message::{Request, Response};
 use crate::proxy::serve_h2;
 use crate::proxy::snapshot::Listener;
@@ -32,6 +33,12 @@ enum Hangup {
     TooManyOfPeer,
     #[error("the listener is gone")]
     NoListener,
+    #[error("the listener takes PROXY headers, and the peer is not in trusted_proxies")]
+    Stranger,
+    #[error(transparent)]
+    NoHeader(#[from] HeaderError),
+    #[error("the PROXY header took too long")]
+    SlowHeader,
     #[error("the handshake took too long")]
     Slow,
     #[error(transparent)]
@@ -46,7 +53,7 @@ impl Hangup {
         match self {
             Self::Slow => Some("timeout"),
             Self::Handshake(error) => Some(error.cause()),
-            Self::TooMany | Self::TooManyOfPeer | Self::NoListener | Self::Io(_) => None,
+            _ => None,
         }
     }
 
@@ -56,15 +63,23 @@ impl Hangup {
             Self::TooMany => Some(Fault::TooManyConnections),
             Self::TooManyOfPeer => Some(Fault::TooManyOfPeer),
             Self::Handshake(HandshakeError::NotTls { http: true }) => Some(Fault::PlainHttp),
-            Self::NoListener | Self::Slow | Self::Handshake(_) | Self::Io(_) => None,
+            Self::Stranger => Some(Fault::ProxyHeaderUntrusted),
+            Self::NoHeader(HeaderError::Malformed(_) | HeaderError::Cut) => Some(Fault::ProxyHeaderMalformed),
+            Self::SlowHeader => Some(Fault::ProxyHeaderTimeout),
+            Self::NoHeader(HeaderError::Silent | HeaderError::Io(_))
+            | Self::NoListener
+            | Self::Slow
+            | Self::Handshake(_)
+            | Self::Io(_) => None,
         }
     }
 }
 
 /// Serves one accepted connection to its end.
-pub async fn connection(worker: &Rc<Worker>, port: &Rc<Port>, socket: TcpStream, peer: SocketAddr) {
-    let client = peer.ip().to_canonical();
-    if let Err(hangup) = serve(worker, port, socket, client).await {
+pub async fn connection(worker: &Rc<Worker>, port: &Rc<Port>, socket: Socket, peer: SocketAddr) {
+    let mut ends = Ends::new(peer);
+    if let Err(hangup) = serve(worker, port, socket, &mut ends).await {
+        let client = ends.peer.ip();
         if let Some(cause) = hangup.handshake_cause() {
             worker.metrics.handshake_failed(cause);
         }
@@ -76,22 +91,22 @@ pub async fn connection(worker: &Rc<Worker>, port: &Rc<Port>, socket: TcpStream,
     }
 }
 
-async fn serve(worker: &Rc<Worker>, port: &Rc<Port>, socket: TcpStream, peer: IpAddr) -> Result<(), Hangup> {
+async fn serve(worker: &Rc<Worker>, port: &Rc<Port>, socket: Socket, ends: &mut Ends) -> Result<(), Hangup> {
     let snapshot = worker.current();
     let listener = port.current(&snapshot).ok_or(Hangup::NoListener)?;
-    drop(snapshot);
-    let admitted = listener.gauge.admit(peer, listener.max_connections, listener.max_connections_per_ip);
-    let _permit = admitted.map_err(|full| match full {
-        Full::Listener => Hangup::TooMany,
-        Full::Peer => Hangup::TooManyOfPeer,
-    })?;
+    let mut permit = listener.gauge.admit(listener.max_connections).ok_or(Hangup::TooMany)?;
     let _open = Open::begin(worker, &listener);
+    ends.local = socket.local_address()?;
+    if listener.proxy_protocol && !any_contains(&snapshot.trusted_proxies, ends.peer.ip()) {
+        return Err(Hangup::Stranger);
+    }
+    drop(snapshot);
     let alarm = worker.alarms.alarm();
     // What a handshake takes is freed once it is over, and HTTP/2 takes more than HTTP/1.1: boxed, neither is part of what
     // every open connection costs.
-    let (io, tls) = Box::pin(identify(worker, &listener, socket, &alarm)).await?;
+    let (io, tls) = Box::pin(identify(worker, &listener, (socket, ends), &mut permit, &alarm)).await?;
     let h2 = tls.as_ref().is_some_and(|facts| facts.alpn_h2);
-    let connection = Connection::new(worker, port, (peer, tls), listener);
+    let connection = Connection::new(worker, port, (*ends, tls), listener);
     if h2 {
         Box::pin(serve_h2::http2(&connection, io, &alarm)).await;
     } else {
@@ -100,23 +115,27 @@ async fn serve(worker: &Rc<Worker>, port: &Rc<Port>, socket: TcpStream, peer: Ip
     Ok(())
 }
 
-/// Learns who the server is to be: the handshake, where there is TLS, under one deadline from accept.
+/// Learns who the client is, and who the server is to be: the PROXY header and the handshake, where there are such, under one
+/// deadline from accept.
 async fn identify(
     worker: &Worker,
     listener: &Listener,
-    socket: TcpStream,
+    (mut socket, ends): (Socket, &mut Ends),
+    permit: &mut Permit,
     alarm: &Alarm,
 ) -> Result<(Io, Option<tls::Facts>), Hangup> {
-    socket.set_nodelay(true)?;
-    let Some(frontend) = &listener.tls else { return Ok((Io::Plain(Socket::Tcp(socket)), None)) };
-    let local = socket.local_addr()?.ip();
+    socket.set_nodelay()?;
     let due = worker.alarms.after(Some(listener.timeouts.handshake.0));
-    let mut accepting = std::pin::pin!(tls::accept(Socket::Tcp(socket), frontend, local));
-    let accepted = std::future::poll_fn(|cx| match accepting.as_mut().poll(cx) {
-        Poll::Ready(done) => Poll::Ready(done.map_err(Hangup::from)),
-        Poll::Pending => alarm.poll(cx, due).map(|()| Err(Hangup::Slow)),
-    });
-    let tls::Accepted { stream, facts } = accepted.await?;
+    if listener.proxy_protocol {
+        let header = before(due, alarm, proxy_protocol::read(&mut socket)).await.ok_or(Hangup::SlowHeader)??;
+        ends.learn(header);
+    }
+    if ends.counted().is_some_and(|client| !permit.count(client, listener.max_connections_per_ip)) {
+        return Err(Hangup::TooManyOfPeer);
+    }
+    let Some(frontend) = &listener.tls else { return Ok((Io::Plain(socket), None)) };
+    let accepting = tls::accept(socket, frontend, ends.local_ip());
+    let tls::Accepted { stream, facts } = before(due, alarm, accepting).await.ok_or(Hangup::Slow)??;
     worker.metrics.handshake(Handshake {
         version: facts.version,
         cipher: facts.cipher,
@@ -124,6 +143,16 @@ async fn identify(
         resumed: facts.resumed,
     });
     Ok((Io::Tls(Box::new(stream.into())), Some(facts)))
+}
+
+/// What becomes of `doing` before `due`; nothing where it takes longer.
+async fn before<T>(due: Moment, alarm: &Alarm, doing: impl Future<Output = T>) -> Option<T> {
+    let mut doing = std::pin::pin!(doing);
+    std::future::poll_fn(|cx| match doing.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => alarm.poll(cx, due).map(|()| None),
+    })
+    .await
 }
 
 /// Serves HTTP/1.1 requests one after the other.

@@ -81,7 +81,7 @@ pub async fn http2(connection: &Connection, io: Io, alarm: &Alarm) {
 /// Tells of a stream or of the connection itself, which `h2` or we have ended before there was a request.
 fn turn_away(connection: &Connection, fault: Fault) {
     let caller = Caller {
-        client: connection.peer,
+        client: connection.ends.peer.ip(),
         listener: &connection.port.listener,
         protocol: Version::Http2.as_str(),
         tls: connection.tls.as_ref().map(|tls| tls.version),

@@ -28,7 +28,7 @@ pub struct Snapshot {
     pub pools: Vec<Arc<Pool>>,
     /// `Strict-Transport-Security` by host.
     pub hsts: Hsts,
-    /// Peers whose forwarding headers are believed.
+    /// Peers whose forwarding fields and PROXY headers are believed.
     pub trusted_proxies: Vec<Cidr>,
     /// How long a drain waits for tunnels.
     pub tunnel_drain: Duration,
@@ -49,6 +49,8 @@ pub struct Listener {
     pub label: Label,
     /// The addresses it accepts on.
     pub bind: Vec<Bind>,
+    /// Whether connections begin with a PROXY header.
+    pub proxy_protocol: bool,
     /// How it terminates TLS; `None` is plain.
     pub tls: Option<Arc<Frontend>>,
     /// Connections open at once.

@@ -1,11 +1,14 @@
 //! The socket beneath a connection: TCP or a Unix socket. What is above does not ask which.
 
 use std::io;
+use std::net::{SocketAddr, TcpStream as StdTcp};
+use std::os::unix::net::UnixStream as StdUnix;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use rustix::net::RecvFlags;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 /// How long a connection is silent before the kernel asks whether the other end is still there, and between two questions.
@@ -21,7 +24,87 @@ pub enum Socket {
     Unix(UnixStream),
 }
 
+/// A connected socket on its way to another thread's runtime.
+#[derive(Debug)]
+pub enum Detached {
+    /// TCP.
+    Tcp(StdTcp),
+    /// A Unix socket.
+    Unix(StdUnix),
+}
+
+impl Detached {
+    /// Gives it to this thread's runtime.
+    ///
+    /// # Errors
+    /// Where the runtime cannot watch it.
+    pub fn attach(self) -> io::Result<Socket> {
+        match self {
+            Self::Tcp(stream) => TcpStream::from_std(stream).map(Socket::Tcp),
+            Self::Unix(stream) => UnixStream::from_std(stream).map(Socket::Unix),
+        }
+    }
+
+    /// Makes it one that a runtime can watch.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn set_nonblocking(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.set_nonblocking(true),
+            Self::Unix(stream) => stream.set_nonblocking(true),
+        }
+    }
+}
+
 impl Socket {
+    /// Takes it from this thread's runtime.
+    ///
+    /// # Errors
+    /// Where the runtime does not let go of it.
+    pub fn detach(self) -> io::Result<Detached> {
+        match self {
+            Self::Tcp(stream) => stream.into_std().map(Detached::Tcp),
+            Self::Unix(stream) => stream.into_std().map(Detached::Unix),
+        }
+    }
+
+    /// Sends small pieces at once; a Unix socket always does.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn set_nodelay(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.set_nodelay(true),
+            Self::Unix(_) => Ok(()),
+        }
+    }
+
+    /// Our own address; a Unix socket has none.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn local_address(&self) -> io::Result<Option<SocketAddr>> {
+        match self {
+            Self::Tcp(stream) => stream.local_addr().map(Some),
+            Self::Unix(_) => Ok(None),
+        }
+    }
+
+    /// Waits until something has arrived and copies it, without taking it. 0 is the end of the stream. Cancel-safe.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub async fn peek(&self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.peek(into).await,
+            Self::Unix(stream) => {
+                let peek = || Ok(rustix::net::recv(stream, &mut *into, RecvFlags::PEEK)?.1);
+                stream.async_io(Interest::READABLE, peek).await
+            }
+        }
+    }
+
     /// Whether nothing has arrived, not even the end. Unlike a poll it does not ask whether the task has had its share of turns,
     /// which looks the same as silence. A byte that has arrived is lost: the connection is no good then.
     pub fn is_quiet(&self) -> bool {

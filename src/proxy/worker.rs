@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,8 +17,11 @@ use crate::base::metrics::{self, Label, Registry};
 use crate::base::task::Tasks;
 use crate::proxy::fault::Fault;
 use crate::proxy::http::forwarded::RequestIds;
+use crate::proxy::listen::Bind;
+use crate::proxy::listen::accepting::Listening;
 use crate::proxy::message::Spare;
 use crate::proxy::snapshot::{Listener, Live, Snapshot};
+use crate::proxy::socket::Detached;
 use crate::proxy::upstream::Client;
 
 /// What all workers and the control plane share.
@@ -87,9 +90,9 @@ pub enum Command {
         /// The listener's name.
         listener: Arc<str>,
         /// The address as configured, which may have port 0.
-        address: SocketAddr,
-        /// The worker's own socket for it.
-        socket: StdListener,
+        address: Bind,
+        /// The worker's own descriptor of a socket for it.
+        socket: Listening,
     },
     /// To stop accepting there. What the kernel has accepted already is still served. `drain` ends the listener's connections
     /// at their next chance.
@@ -97,7 +100,7 @@ pub enum Command {
         /// The listener's name.
         listener: Arc<str>,
         /// The address as configured.
-        address: SocketAddr,
+        address: Bind,
         /// Whether the listener itself is gone.
         drain: bool,
     },
@@ -108,7 +111,7 @@ pub enum Command {
         /// The listener as it was when it accepted: it may be gone when this arrives.
         then: Option<Arc<Listener>>,
         /// The connection.
-        socket: StdStream,
+        socket: Detached,
         /// Its other end.
         peer: SocketAddr,
     },

@@ -6,8 +6,9 @@ use std::sync::Mutex;
 use rustix::process::Signal;
 
 use crate::support::backend::Backend;
+use crate::support::client::Client;
 use crate::support::configs::{HTTP, HTTPS, route_to};
-use crate::support::events::{CONFIG_REFUSED, NO_LONGER_LISTENING, SERVING};
+use crate::support::events::{CONFIG_REFUSED, LISTENING, NO_LONGER_LISTENING, SERVING};
 use crate::support::gateway::{Gateway, portcullis};
 use crate::support::load::{H2load, Wrk};
 use crate::support::process::Process;
@@ -75,6 +76,26 @@ fn what_is_in_flight_on_a_removed_listener_is_finished() {
     assert_eq!((answer.status, answer.text().as_str()), (200, "late"), "{answer:?}");
     assert_eq!(answer.field("connection"), Some("close"));
     client.expect_closed();
+}
+
+#[test]
+fn both_families_are_two_addresses_of_one_listener() {
+    let backend = Backend::named("one");
+    let gateway = Gateway::serving(&format!(
+        "{}{}",
+        HTTP.replace("bind = ", "bind = [\"[::1]:0\", ").replace(":0\"\n", ":0\"]\n"),
+        route_to(&[&backend])
+    ));
+    for client in ["127.0.0.1", "::1"] {
+        let family = |address: &str| address.starts_with('[') == client.contains(':');
+        let event = gateway.event_where(LISTENING, |event| family(event["address"].as_str().unwrap()));
+        let address: SocketAddr = event["address"].as_str().unwrap().parse().unwrap();
+
+        assert_eq!(Client::tcp(address).ask(GET).text(), "one");
+
+        assert_eq!(backend.received().field("x-forwarded-for"), Some(client));
+        gateway.access(|line| line["client"] == client);
+    }
 }
 
 #[test]

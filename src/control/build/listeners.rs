@@ -60,7 +60,8 @@ fn plain(settings: &Settings, registry: &Registry, before: Option<&Listener>) ->
     Listener {
         name: settings.name.value.clone(),
         label: registry.label(&settings.name),
-        bind: settings.bind.iter().map(|bind| bind.value).collect(),
+        bind: settings.bind.iter().map(|bind| bind.value.clone()).collect(),
+        proxy_protocol: settings.proxy_protocol.value,
         tls: None,
         max_connections: settings.max_connections,
         max_connections_per_ip: settings.max_connections_per_ip,

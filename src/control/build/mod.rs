@@ -59,7 +59,7 @@ pub fn build(config: &Config, registry: &Registry, previous: Option<&Built>) -> 
         listeners,
         routes,
         hsts: Hsts::new(hsts),
-        trusted_proxies: config.server.trusted_proxies.clone(),
+        trusted_proxies: config.server.trusted_proxies.value.clone(),
         tunnel_drain: config.server.tunnel_drain.0,
         pools,
     };

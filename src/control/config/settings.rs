@@ -42,8 +42,9 @@ pub struct Server {
     pub drain: Period,
     /// How long a drain waits for WebSockets, then cuts. Default 60 s.
     pub tunnel_drain: Period,
-    /// Peers whose forwarding headers are believed. Default none.
-    pub trusted_proxies: Vec<Cidr>,
+    /// Peers whose forwarding fields and PROXY headers are believed. Default none. It stands where it is written, or where its
+    /// table does.
+    pub trusted_proxies: At<Vec<Cidr>>,
 }
 
 /// `workers`.
@@ -78,6 +79,12 @@ impl Server {
     pub(super) fn keys(section: &mut Section<'_>) -> Self {
         section.overridden_as("SERVER");
         let beside = section.folder().join("state");
+        let trusted_at = section.written("trusted_proxies").unwrap_or_else(|| section.place());
+        let trusted = section.key(
+            "trusted_proxies",
+            "Networks whose forwarding headers and PROXY headers are believed; 127.0.0.1 stands for Unix sockets as well. Left out: none.",
+        );
+        let trusted_proxies = At::new(trusted.list(), trusted_at);
         Self {
             state_dir: section
                 .key(
@@ -99,9 +106,7 @@ impl Server {
                 )
                 .within(Period::default()..=Period::seconds(3_600))
                 .or(Period::seconds(60)),
-            trusted_proxies: section
-                .key("trusted_proxies", "Networks whose forwarding headers are believed. Left out: none.")
-                .list(),
+            trusted_proxies,
         }
     }
 }

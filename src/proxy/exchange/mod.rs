@@ -56,12 +56,12 @@ pub async fn exchange<D: Downstream>(
     (alarm, arrived): (&Alarm, Result<(), Fault>),
 ) {
     let Messages { request, response } = messages;
-    let snapshot = connection.worker.current();
+    let (snapshot, ends) = (connection.worker.current(), &connection.ends);
     let mut exchange = Exchange {
         connection,
         listener,
         alarm,
-        client: Client::resolve(connection.peer, &request.fields, &snapshot.trusted_proxies),
+        client: Client::resolve(ends.peer.ip(), &request.fields, ends.believed(&snapshot.trusted_proxies)),
         snapshot,
         started: Instant::now(),
         time: clock::now(),

@@ -12,38 +12,17 @@ pub struct Gauge {
     peers: Mutex<HashMap<IpAddr, u32>>,
 }
 
-/// Why a connection was not admitted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Full {
-    /// The listener has as many as it may.
-    Listener,
-    /// This client has.
-    Peer,
-}
-
 impl Gauge {
     /// Connections open now.
     pub fn open(&self) -> u32 {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// Admits one more connection until the permit is dropped. `most` is for the listener, `most_per_peer` for one client.
-    ///
-    /// # Errors
-    /// Which of both is reached.
-    pub fn admit(self: &Arc<Self>, peer: IpAddr, most: u32, most_per_peer: u32) -> Result<Permit, Full> {
-        let peer = network_of(peer);
-        let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.open() >= most {
-            return Err(Full::Listener);
-        }
-        let count = peers.entry(peer).or_insert(0);
-        if *count >= most_per_peer {
-            return Err(Full::Peer);
-        }
-        *count += 1;
-        self.open.fetch_add(1, Ordering::Relaxed);
-        Ok(Permit { gauge: Arc::clone(self), peer })
+    /// Admits one more connection, until the permit is dropped, where the listener has fewer than `most`.
+    pub fn admit(self: &Arc<Self>, most: u32) -> Option<Permit> {
+        let fewer = |open| (open < most).then_some(open + 1);
+        self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).ok()?;
+        Some(Permit { gauge: Arc::clone(self), peer: None })
     }
 }
 
@@ -51,17 +30,33 @@ impl Gauge {
 #[derive(Debug)]
 pub struct Permit {
     gauge: Arc<Gauge>,
-    peer: IpAddr,
+    peer: Option<IpAddr>,
+}
+
+impl Permit {
+    /// Counts the connection as one of `peer`'s as well, where that has fewer than `most`; whether it has.
+    pub fn count(&mut self, peer: IpAddr, most: u32) -> bool {
+        let peer = network_of(peer);
+        let mut peers = self.gauge.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = peers.entry(peer).or_insert(0);
+        if *count >= most {
+            return false;
+        }
+        *count += 1;
+        self.peer = Some(peer);
+        true
+    }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut peers = self.gauge.peers.lock().unwrap_or_else(PoisonError::into_inner);
         self.gauge.open.fetch_sub(1, Ordering::Relaxed);
-        if let Some(count) = peers.get_mut(&self.peer) {
+        let Some(peer) = self.peer else { return };
+        let mut peers = self.gauge.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = peers.get_mut(&peer) {
             *count -= 1;
             if *count == 0 {
-                peers.remove(&self.peer);
+                peers.remove(&peer);
             }
         }
     }
@@ -86,12 +81,13 @@ mod tests {
     fn both_limits_hold_and_are_given_back() {
         let gauge = Arc::new(Gauge::default());
         let (a, b): (IpAddr, IpAddr) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
-        let first = gauge.admit(a, 2, 1).unwrap();
-        assert_eq!(gauge.admit(a, 2, 1).err(), Some(Full::Peer));
-        let _second = gauge.admit(b, 2, 1).unwrap();
-        assert_eq!(gauge.admit("10.0.0.3".parse().unwrap(), 2, 1).err(), Some(Full::Listener));
+        let mut first = gauge.admit(2).unwrap();
+        assert!(first.count(a, 1));
+        let mut second = gauge.admit(2).unwrap();
+        assert!(!second.count(a, 1) && second.count(b, 1));
+        assert!(gauge.admit(2).is_none());
         drop(first);
-        assert!(gauge.admit(a, 2, 1).is_ok());
+        assert!(gauge.admit(2).unwrap().count(a, 1));
         assert_eq!((gauge.open(), gauge.peers.lock().unwrap().len()), (1, 1));
     }
 

@@ -1,10 +1,8 @@
 //! What `[[listener]]` says.
 
-use std::fmt;
-use std::net::{IpAddr, SocketAddr};
-use std::str::FromStr;
 use std::time::Duration;
 
+use super::Bind;
 use crate::base::period::Period;
 use crate::base::place::At;
 use crate::base::settings::{Node, Scalar, Section, Setting, Shape, Switch, Table};
@@ -18,6 +16,8 @@ pub struct Settings {
     pub name: At<String>,
     /// The addresses it accepts on; at least one.
     pub bind: Vec<At<Bind>>,
+    /// Whether every connection has to begin with a PROXY header, which only `trusted_proxies` may send. Default off.
+    pub proxy_protocol: At<bool>,
     /// `None` is a plain listener.
     pub tls: Option<tls::Settings>,
     /// Connections open at once, over all workers. Default 10,000.
@@ -34,10 +34,6 @@ pub struct Settings {
     pub limits: Limits,
 }
 
-/// One address to accept on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Bind(pub SocketAddr);
-
 /// `redirect_https = true` or a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RedirectHttps {
@@ -48,7 +44,7 @@ pub struct RedirectHttps {
 /// `[listener.timeouts]`: deadlines towards clients. `"0s"` is not accepted: each of them bounds an attack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// From accept to the end of the TLS handshake. Default 10 s.
+    /// From accept to the end of the PROXY header and the TLS handshake, where there are such. Default 10 s.
     pub handshake: Period,
     /// From the first byte of a request (on a new connection: from accept or handshake) to the end of its header fields. Default 10 s.
     pub headers: Period,
@@ -99,14 +95,21 @@ impl Table for Settings {
         let bind: Vec<At<Bind>> = section
             .key(
                 "bind",
-                "The address it accepts connections on, or a list of them. IPv6 in brackets; port 0 takes a free one.",
+                "Where it accepts connections, or a list of that: an address and a port (IPv6 in brackets; port 0 takes a free one; `[::]` is IPv6 only), or `unix:PATH`.",
             )
             .required_list();
+        let off = At::new(false, section.place());
         let first = || bind.first().map(|bind| At::new(bind.value.to_string(), bind.place));
         let name = name.or_else(first).unwrap_or_default();
         Some(Self {
             name,
             bind,
+            proxy_protocol: section
+                .key(
+                    "proxy_protocol",
+                    "Whether connections begin with a PROXY header, version 1 or 2, that names the client. It is required then, and taken from `trusted_proxies` only.",
+                )
+                .or(off),
             tls: section
                 .key("tls", "Whether it speaks TLS: false, true for the defaults, or a table.")
                 .or(Switch(None))
@@ -157,7 +160,7 @@ impl Timeouts {
         Self {
             handshake: period(
                 "handshake",
-                "From accept to the end of the TLS handshake. 100ms to 1h.",
+                "From accept to the end of the PROXY header and the TLS handshake. 100ms to 1h.",
                 default.handshake,
             ),
             headers: period(
@@ -201,47 +204,6 @@ impl Limits {
                 .within(1..=1_000)
                 .or(default.h2_streams),
         }
-    }
-}
-
-impl FromStr for Bind {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if let Ok(address) = text.parse() {
-            return Ok(Self(address));
-        }
-        if let Ok(address) = text.parse::<IpAddr>() {
-            let whole = SocketAddr::new(address, 443);
-            return Err(format!("`{text}` has no port; add it: \"{whole}\""));
-        }
-        let advice = match text.strip_prefix(':').or_else(|| text.strip_prefix("*:")) {
-            Some(port) => format!("write \"0.0.0.0:{port}\" for IPv4, \"[::]:{port}\" for IPv6, or both in a list"),
-            None if text.starts_with("unix:") => {
-                "Unix sockets are not supported by this version; write an address and a port".into()
-            }
-            None if text.starts_with("localhost:") => {
-                text.replacen("localhost", "write \"127.0.0.1", 1) + "\": names are not resolved here"
-            }
-            None => "write an IP address and a port: \"0.0.0.0:443\", \"[::]:443\"".into(),
-        };
-        Err(format!("`{text}` is not an address to listen on; {advice}"))
-    }
-}
-
-impl fmt::Display for Bind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl Setting for Bind {
-    fn shape() -> Shape {
-        Shape::text("an address with a port", "0.0.0.0:443")
-    }
-
-    fn read(node: &Node<'_>) -> Option<Self> {
-        node.parse()
     }
 }
 
@@ -291,26 +253,5 @@ impl Setting for OwnPath {
             );
         }
         Some(Self(text.into_owned()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_that_cannot_be_bound_says_what_to_write() {
-        for (text, advice) in [
-            (":8443", "write \"0.0.0.0:8443\" for IPv4"),
-            ("*:80", "\"[::]:80\" for IPv6"),
-            ("unix:/run/x", "not supported by this version"),
-            ("::1", "add it: \"[::1]:443\""),
-            ("localhost:80", "write \"127.0.0.1:80\""),
-            ("example.com:80", "write an IP address and a port"),
-            ("1.2.3.4:99999", "write an IP address and a port"),
-        ] {
-            let error = text.parse::<Bind>().unwrap_err();
-            assert!(error.contains(advice), "{error}");
-        }
     }
 }

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// How many connections the kernel keeps for us while we are busy.
-const BACKLOG: i32 = 4096;
+pub(super) const BACKLOG: i32 = 4096;
 
 /// Opens one socket per worker on `address`. With port 0, the port the kernel gave the first is used for all.
 ///
@@ -59,6 +59,12 @@ mod tests {
         let sockets = bind("127.0.0.1:0".parse().unwrap(), 3, false).unwrap();
         let ports: Vec<u16> = sockets.iter().map(|socket| socket.local_addr().unwrap().port()).collect();
         assert!(ports.len() == 3 && ports.iter().all(|port| *port == ports[0] && *port != 0));
+    }
+
+    #[test]
+    fn all_ipv6_addresses_are_no_ipv4_address() {
+        let sockets = bind("[::]:0".parse().unwrap(), 1, false).unwrap();
+        assert!(socket2::SockRef::from(&sockets[0]).only_v6().unwrap());
     }
 
     #[test]

@@ -1,12 +1,16 @@
 //! A client that sends exactly the bytes it is told to, over TCP or TLS.
 
 use std::io::{self, Read, Write};
+use std::mem::MaybeUninit;
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use socket2::{Domain, Socket, Type};
 
 use super::PATIENCE;
 use super::answer::{Answer, Reader};
@@ -15,7 +19,7 @@ use super::authority::Authority;
 /// One connection.
 pub(crate) struct Client {
     stream: Box<dyn Stream>,
-    socket: TcpStream,
+    socket: Socket,
     reader: Reader,
     certificate: Option<CertificateDer<'static>>,
 }
@@ -31,13 +35,18 @@ impl Client {
 
     /// Connects without TLS from an address of this machine.
     pub(crate) fn tcp_from(local: IpAddr, address: SocketAddr) -> Self {
-        let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None).unwrap();
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::new(local, 0).into()).unwrap();
         socket.connect_timeout(&address.into(), PATIENCE).unwrap();
-        Self::over(patient(socket.into()))
+        Self::over(patient(socket))
     }
 
-    fn over(socket: TcpStream) -> Self {
+    /// Connects to a Unix socket, without TLS.
+    pub(crate) fn unix(path: &Path) -> Self {
+        Self::over(patient(UnixStream::connect(path).unwrap().into()))
+    }
+
+    fn over(socket: Socket) -> Self {
         let stream = Box::new(socket.try_clone().unwrap());
         Self { stream, socket, reader: Reader::default(), certificate: None }
     }
@@ -150,7 +159,7 @@ impl Client {
             if self.stream.write_all(piece).and_then(|()| self.stream.flush()).is_err() {
                 break;
             }
-            match self.socket.peek(&mut [0]) {
+            match self.socket.peek(&mut [MaybeUninit::uninit()]) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 _ => break,
             }
@@ -185,15 +194,16 @@ pub(crate) fn trusting(authority: &Authority, protocol: &[u8]) -> ClientConfig {
     config
 }
 
-fn connect(address: SocketAddr) -> TcpStream {
-    patient(TcpStream::connect_timeout(&address, PATIENCE).unwrap())
+fn connect(address: SocketAddr) -> Socket {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
+    stream.set_nodelay(true).unwrap();
+    patient(stream.into())
 }
 
-fn patient(stream: TcpStream) -> TcpStream {
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.set_write_timeout(Some(PATIENCE)).unwrap();
-    stream.set_nodelay(true).unwrap();
-    stream
+fn patient(socket: Socket) -> Socket {
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_write_timeout(Some(PATIENCE)).unwrap();
+    socket
 }
 
 /// The ways in which the other side goes away.

@@ -8,20 +8,27 @@ use super::answer::Answer;
 /// One call of curl, put together.
 pub(crate) struct Curl {
     command: Command,
+    family: Option<&'static str>,
 }
 
 impl Curl {
     /// Trusts one CA.
     pub(crate) fn new(ca: &Path) -> Self {
         let mut command = Command::new("curl");
-        command.args(["--silent", "--show-error", "--include", "--ipv4", "--max-time", "60", "--cacert"]).arg(ca);
-        Self { command }
+        command.args(["--silent", "--show-error", "--include", "--max-time", "60", "--cacert"]).arg(ca);
+        Self { command, family: Some("--ipv4") }
     }
 
     /// Adds an argument.
     pub(crate) fn arg(mut self, argument: impl AsRef<std::ffi::OsStr>) -> Self {
         self.command.arg(argument);
         self
+    }
+
+    /// Connects to a Unix socket, whatever the URL says.
+    pub(crate) fn over(mut self, socket: &Path) -> Self {
+        self.family = None;
+        self.arg("--unix-socket").arg(socket)
     }
 
     /// Speaks HTTP/1.1 only.
@@ -41,7 +48,12 @@ impl Curl {
 
     /// Asks for a URL; curl's complaint where there is no answer.
     pub(crate) fn try_ask(mut self, url: &str) -> Result<Answer, String> {
-        let output = self.command.arg(url).output().map_err(|error| format!("{error}; tests/run installs curl"))?;
+        let output = self
+            .command
+            .args(self.family)
+            .arg(url)
+            .output()
+            .map_err(|error| format!("{error}; tests/run installs curl"))?;
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
         }

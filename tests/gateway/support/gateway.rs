@@ -183,6 +183,11 @@ impl Gateway {
         Client::tls(self.address(listener), &self.home.authority, name)
     }
 
+    /// A connection to a listener on a Unix socket in its directory.
+    pub(crate) fn connect_unix(&self, name: &str) -> Client {
+        Client::unix(&self.home.path(name))
+    }
+
     /// A connection to the listener `http` or, inside TLS for `localhost`, `https`.
     pub(crate) fn client(&self, listener: &str) -> Client {
         if listener == "http" { self.connect(listener) } else { self.connect_tls(listener, "localhost") }

@@ -12,6 +12,7 @@ pub(crate) mod echo;
 pub(crate) mod events;
 pub(crate) mod frames;
 pub(crate) mod gateway;
+pub(crate) mod haproxy;
 pub(crate) mod http2;
 pub(crate) mod lines;
 pub(crate) mod load;

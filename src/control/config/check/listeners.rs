@@ -2,14 +2,16 @@
 
 use std::collections::HashMap;
 
+use super::START;
 use crate::base::place::At;
 use crate::base::settings::{Problem, Reader};
 use crate::control::config::{AdminListen, Config};
-use crate::proxy::listen::Settings;
+use crate::proxy::listen::{Bind, Settings};
 use crate::proxy::tls::CertificateSettings;
 
 pub(super) fn check(config: &Config, reader: &Reader) {
     addresses(config, reader);
+    proxies(config, reader);
     for listener in &config.listeners {
         let Some(tls) = &listener.tls else { continue };
         let at = listener.name.place;
@@ -56,16 +58,38 @@ fn two_defaults(config: &Config, listener: &Settings, reader: &Reader) {
     }
 }
 
+/// A listener that only proxies may connect to has proxies.
+fn proxies(config: &Config, reader: &Reader) {
+    let trusted = &config.server.trusted_proxies;
+    for listener in config.listeners.iter().filter(|listener| *listener.proxy_protocol && trusted.is_empty()) {
+        let message = "only `trusted_proxies` may send PROXY headers, and there are none: nobody could connect";
+        let advice =
+            "set `trusted_proxies` in [server] to the networks of the proxies in front, or remove `proxy_protocol`";
+        let problem = Problem::error(listener.proxy_protocol.place, message, advice);
+        reader.report(match trusted.place {
+            START => problem,
+            place => problem.beside(place, "it belongs here"),
+        });
+    }
+}
+
 /// No address is bound twice; port 0 is another port each time.
 fn addresses(config: &Config, reader: &Reader) {
     let mut bound = HashMap::new();
     if let AdminListen::Tcp(address) = &config.admin.listen {
-        bound.insert(address.value, (address.place, "the admin listener is here"));
+        bound.insert(Bind::Tcp(address.value), (address.place, "the admin listener is here"));
     }
-    for bind in config.listeners.iter().flat_map(|listener| &listener.bind).filter(|bind| bind.0.port() != 0) {
-        if let Some((first, why)) = bound.insert(bind.0, (bind.place, "it is bound here as well")) {
-            let message = format!("the address {} is bound twice", bind.0);
-            let problem = Problem::error(bind.place, message, "give one of them another address or port");
+    for bind in config.listeners.iter().flat_map(|listener| &listener.bind) {
+        if matches!(&bind.value, Bind::Tcp(address) if address.port() == 0) {
+            continue;
+        }
+        if let Some((first, why)) = bound.insert(bind.value.clone(), (bind.place, "it is bound here as well")) {
+            let message = format!("the address {} is bound twice", bind.value);
+            let advice = match bind.value {
+                Bind::Tcp(_) => "give one of them another address or port",
+                Bind::Unix(_) => "give one of them another path",
+            };
+            let problem = Problem::error(bind.place, message, advice);
             reader.report(problem.beside(first, why));
         }
     }
