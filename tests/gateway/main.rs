@@ -32,6 +32,7 @@ mod refusals;
 mod reload;
 mod reload_refused;
 mod reuse;
+mod send_proxy;
 mod sharing;
 mod smuggling;
 mod startup;

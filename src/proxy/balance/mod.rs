@@ -10,5 +10,5 @@ mod url;
 pub use endpoint::{Active, Endpoint};
 pub use pool::Pool;
 pub use reach::Reach;
-pub use settings::{Algorithm, BackendSettings, Protocol, RetrySettings, Settings};
+pub use settings::{Algorithm, BackendSettings, Protocol, RetrySettings, SendProxy, Settings};
 pub use url::{BackendUrl, Target};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::round_robin::RoundRobin;
-use super::{BackendUrl, Endpoint, Protocol, Settings};
+use super::{BackendUrl, Endpoint, Protocol, SendProxy, Settings};
 use crate::base::metrics::{Label, Registry};
 use crate::proxy::tls::{BackendTls, Peer};
 
@@ -27,6 +27,8 @@ pub struct Pool {
     pub pool_lifetime: Option<Duration>,
     /// Which HTTP its backends are spoken to in.
     pub protocol: Protocol,
+    /// What connections to its backends begin with.
+    pub send_proxy: SendProxy,
     order: Arc<RoundRobin>,
 }
 
@@ -63,6 +65,7 @@ impl Pool {
             pool_idle: settings.pool_idle.0,
             pool_lifetime: settings.pool_lifetime.limit(),
             protocol: settings.protocol,
+            send_proxy: settings.send_proxy,
             order,
         }
     }
@@ -121,6 +124,7 @@ mod tests {
             pool_idle: Period::seconds(55),
             pool_lifetime: Period::seconds(3_600),
             protocol: Protocol::Auto,
+            send_proxy: SendProxy::Off,
             tls: None,
         }
     }

@@ -26,8 +26,20 @@ pub struct Settings {
     pub pool_lifetime: Period,
     /// Which HTTP the backends are spoken to in. Default `auto`.
     pub protocol: Protocol,
+    /// What connections to the backends begin with. Default nothing.
+    pub send_proxy: SendProxy,
     /// How `https://` backends are verified. Default: by the system's CAs and the host of each URL.
     pub tls: Option<At<BackendTlsSettings>>,
+}
+
+/// `send_proxy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum SendProxy {
+    /// `false`.
+    #[default]
+    Off,
+    /// A PROXY header of version 2 that names the client; such a connection carries that client's requests only.
+    V2,
 }
 
 /// `protocol`.
@@ -97,13 +109,16 @@ impl Table for Settings {
         let protocol = section
             .key("protocol", "Which HTTP the backends are spoken to in: h1, h2 (in clear text to http:// and unix: ones), or auto: h2 with https:// backends that offer it, else h1.")
             .or(Protocol::default());
+        let send_proxy = section
+            .key("send_proxy", "What connections to the backends begin with: \"v2\" is a PROXY header of version 2 that names the client, false is nothing.")
+            .or(SendProxy::default());
         let tls = section
             .key("tls", "How https:// backends are verified. Left out: by the system's CAs and the host of each URL.")
             .optional();
         check(section, &backends);
         without_https(section, tls.as_ref(), &backends);
         let name = section.name().clone();
-        Some(Self { name, balance, backends, retry, pool_idle, pool_lifetime, protocol, tls })
+        Some(Self { name, balance, backends, retry, pool_idle, pool_lifetime, protocol, send_proxy, tls })
     }
 }
 
@@ -170,6 +185,32 @@ impl Setting for Algorithm {
     fn shown(&self) -> serde_json::Value {
         match self {
             Self::RoundRobin => "round_robin".into(),
+        }
+    }
+}
+
+impl Setting for SendProxy {
+    fn shape() -> Shape {
+        Shape::OneOf(vec![Shape::Choice(vec!["v2"]), Shape::Constant(false)])
+    }
+
+    fn read(node: &Node<'_>) -> Option<Self> {
+        match node.scalar()? {
+            Scalar::Boolean(false) => Some(Self::Off),
+            Scalar::Filled(text) if text == "false" => Some(Self::Off),
+            Scalar::Text(text) | Scalar::Filled(text) if text == "v2" => Some(Self::V2),
+            Scalar::Text(text) | Scalar::Filled(text) => node.problem(
+                format!("`{text}` is not a value of `send_proxy`"),
+                "write \"v2\", or false; version 1 is not sent",
+            ),
+            other => node.mismatch::<Self, _>(&other),
+        }
+    }
+
+    fn shown(&self) -> serde_json::Value {
+        match self {
+            Self::Off => false.into(),
+            Self::V2 => "v2".into(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Exchange, Messages, set_hsts};
-use crate::proxy::balance::Pool;
+use crate::proxy::balance::{Pool, SendProxy};
 use crate::proxy::fault::Fault;
 use crate::proxy::http::body::{Downstream, Length};
 use crate::proxy::http::{grpc, hop_by_hop};
@@ -70,10 +70,12 @@ impl<'a> Exchange<'a> {
         let (response, idle) =
             if grpc { (tunnel_idle, tunnel_idle) } else { (timeouts.response.limit(), timeouts.idle.limit()) };
         let body_idle = self.listener.timeouts.body_idle.0;
+        let introduced = || self.connection.ends.introduced(self.client.address);
         let deadline = if grpc { grpc::timeout(request) } else { None };
         Call {
             request,
             pool,
+            header: (pool.send_proxy == SendProxy::V2).then(introduced),
             timeouts: Timeouts { connect: timeouts.connect.limit(), response, idle },
             body_limit: route.body_limit.filter(|_| !grpc),
             body_idle: if grpc { tunnel_idle } else { Some(body_idle) },

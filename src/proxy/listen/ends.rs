@@ -42,6 +42,20 @@ impl Ends {
         }
     }
 
+    /// What a backend is told of the client `address`: both ends of its connection, or its address alone, with port 0, where a
+    /// trusted proxy has named it in `X-Forwarded-For`.
+    pub fn introduced(&self, address: IpAddr) -> Header {
+        if address != self.peer.ip() {
+            let nowhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
+            return Header::Named { source: SocketAddr::new(address, 0), destination: self.local.unwrap_or(nowhere) };
+        }
+        match (self.speaks, self.local) {
+            (Speaks::Peer, Some(destination)) => Header::Named { source: self.peer, destination },
+            (Speaks::Proxy, _) => Header::Local,
+            (Speaks::Peer, None) | (Speaks::Nobody, _) => Header::Unnamed,
+        }
+    }
+
     /// The address that one client's connections are counted under. None for many clients behind one address: those of a Unix
     /// socket, and a proxy that names none.
     pub fn counted(&self) -> Option<IpAddr> {
@@ -81,6 +95,12 @@ mod tests {
             assert_eq!(ends.peer.ip().to_string(), peer);
             assert_eq!(ends.counted().is_some(), counted, "{ends:?}");
             assert_eq!(ends.believed(&trusted).is_empty(), !believed, "{ends:?}");
+            let client = "203.0.113.9".parse().unwrap();
+            let destination = ends.local.unwrap();
+            let by_field = Header::Named { source: SocketAddr::new(client, 0), destination };
+            assert_eq!(ends.introduced(client), by_field);
+            let itself = header.unwrap_or(Header::Named { source: ends.peer, destination });
+            assert_eq!(ends.introduced(ends.peer.ip()), itself);
             assert_eq!(ends.local_ip().to_string(), if header == Some(named) { "192.0.2.8" } else { "10.0.0.2" });
         }
     }
@@ -89,5 +109,6 @@ mod tests {
     fn a_unix_socket_is_this_machine_and_no_single_client() {
         let ends = Ends::new("127.0.0.1:0".parse().unwrap());
         assert_eq!((ends.counted(), ends.local_ip()), (None, IpAddr::V4(Ipv4Addr::LOCALHOST)));
+        assert_eq!(ends.introduced(ends.peer.ip()), Header::Unnamed);
     }
 }

@@ -7,22 +7,26 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use foldhash::fast::FixedState;
+use foldhash::fast::RandomState;
 
 use super::backend::{Backend, Broken};
-use super::connection::Connection;
+use super::connection::{Connection, Limits};
 use super::forward::Call;
 use super::opening::{self, Opening};
 use crate::base::alarm::{Alarms, Moment};
 use crate::base::buffers::Buffers;
 use crate::base::task::Tasks;
-use crate::proxy::balance::{Endpoint, Pool, Protocol};
+use crate::proxy::balance::{Endpoint, Protocol};
 use crate::proxy::fault::Fault;
 use crate::proxy::http::body::Length;
 use crate::proxy::http::h2::client::{Asking, Handle, Health, Probe, Stream};
+use crate::proxy::listen::proxy_protocol::Header;
 
 /// How many unused connections are kept per endpoint and worker.
 const MOST_IDLE: usize = 512;
+
+/// How many kinds of connections there may be before one client's own is not kept.
+const MOST_KEYS: usize = 1024;
 
 /// A request that cannot be sent again takes no connection that has been unused for longer, and none of HTTP/2 that has been
 /// silent for longer without a sign of life: the backend may be closing it. One second on the coarse clock, which may be a tick
@@ -44,7 +48,7 @@ pub(super) struct Room {
     pub(super) buffers: Rc<Buffers>,
     /// The tasks of HTTP/2 connections. No drain waits for them: they end with their last stream.
     tasks: Tasks,
-    pub(super) kept: RefCell<HashMap<Key, Kept, FixedState>>,
+    pub(super) kept: RefCell<HashMap<Key, Kept, RandomState>>,
     serial: Cell<u64>,
 }
 
@@ -52,6 +56,8 @@ pub(super) struct Room {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub(super) endpoint: u64,
+    /// The PROXY header that they began with.
+    pub(super) header: Option<Header>,
 }
 
 /// The connections of one key.
@@ -76,20 +82,6 @@ pub(super) struct Shared {
     pub(super) serial: u64,
     /// How long it may be without a stream, and in all.
     pub(super) limits: Limits,
-}
-
-/// How long connections of a pool are kept.
-#[derive(Clone, Copy)]
-pub(super) struct Limits {
-    pub(super) idle: Duration,
-    pub(super) lifetime: Option<Duration>,
-}
-
-impl Limits {
-    /// What a pool says.
-    pub(super) fn of(pool: &Pool) -> Self {
-        Self { idle: pool.pool_idle, lifetime: pool.pool_lifetime }
-    }
 }
 
 /// What is asked of a connection.
@@ -129,7 +121,7 @@ impl Client {
     /// Begins a request on a connection that is still good, or on a new one.
     pub(super) async fn begin(&self, wanted: &Wanted<'_>) -> Result<Backend, Broken> {
         let call = wanted.call;
-        let key = Key { endpoint: wanted.endpoint.id };
+        let key = Key { endpoint: wanted.endpoint.id, header: call.header };
         let due = self.0.alarms.after(call.timeouts.connect).min(call.total);
         let unseen = |fault| Broken { fault: opening::late(call, fault), unseen: true, stale: false };
         let mut left = MOST_OPENINGS;
@@ -232,6 +224,9 @@ impl Client {
         let lived = limits.lifetime.map_or(Moment::NEVER, |lifetime| connection.opened.plus(lifetime));
         let until = connection.idle_since.plus(keep).min(lived);
         let mut all = self.0.kept.borrow_mut();
+        if connection.key.header.is_some() && all.len() >= MOST_KEYS {
+            return;
+        }
         let kept = all.entry(connection.key).or_default();
         if kept.idle.len() < MOST_IDLE {
             kept.idle.push(Idle { connection, until });

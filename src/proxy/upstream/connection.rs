@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::backend::Broken;
 use super::client::Key;
 use crate::base::alarm::Moment;
+use crate::proxy::balance::{Pool, SendProxy};
 use crate::proxy::fault::Fault;
 use crate::proxy::http::body::Length;
 use crate::proxy::http::h1::framing::{self, Framing};
@@ -18,6 +19,24 @@ use crate::proxy::message::{Name, Request, Response, Version};
 
 /// What a backend's answer may have for a head.
 const ANSWER: HeadLimits = HeadLimits { uri: 256, fields_size: 64 << 10, fields: 256 };
+
+/// How long a connection that is one client's own is kept unused: nobody else can use it, and clients come and go.
+const OWN_IDLE: Duration = Duration::from_secs(5);
+
+/// How long connections of a pool are kept.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) idle: Duration,
+    pub(super) lifetime: Option<Duration>,
+}
+
+impl Limits {
+    /// What a pool says.
+    pub(super) fn of(pool: &Pool) -> Self {
+        let idle = if pool.send_proxy == SendProxy::V2 { pool.pool_idle.min(OWN_IDLE) } else { pool.pool_idle };
+        Self { idle, lifetime: pool.pool_lifetime }
+    }
+}
 
 /// An open connection, the exchange on it, and how long it may be kept unused.
 pub(super) struct Connection {

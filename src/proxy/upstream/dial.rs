@@ -1,4 +1,5 @@
-//! Opens a connection to an endpoint: the socket, then TLS where its URL says so, under one deadline. The log says it when an
+//! Opens a connection to an endpoint: the socket, the PROXY header where its pool sends one, then TLS where its URL says so, under
+//! one deadline. The log says it when an
 //! endpoint begins to fail, and when it is good again.
 
 use std::cell::Cell;
@@ -8,12 +9,14 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Instant;
 
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 
 use crate::base::alarm::{Alarm, Moment};
 use crate::proxy::balance::{Endpoint, Protocol, Target};
 use crate::proxy::fault::Fault;
 use crate::proxy::io::Io;
+use crate::proxy::listen::proxy_protocol::Header;
 use crate::proxy::socket::Socket;
 use crate::proxy::tls::{self, Agreed, HandshakeFailure, Offer};
 
@@ -29,12 +32,12 @@ struct Failure {
 /// Opens a connection before `due`, and says what is spoken on it: inside TLS what was agreed on, else what `protocol` says.
 pub(super) async fn dial(
     endpoint: &Endpoint,
-    protocol: Protocol,
+    (protocol, header): (Protocol, Option<Header>),
     alarm: &Alarm,
     due: Moment,
 ) -> Result<(Io, Agreed), Fault> {
     let stage = Cell::new("no connection in time");
-    let mut connecting = pin!(connect(endpoint, protocol, &stage));
+    let mut connecting = pin!(connect(endpoint, (protocol, header), &stage));
     let opened = std::future::poll_fn(|cx| match connecting.as_mut().poll(cx) {
         Poll::Ready(done) => Poll::Ready(done),
         Poll::Pending => {
@@ -58,10 +61,16 @@ pub(super) async fn dial(
     }
 }
 
-async fn connect(endpoint: &Endpoint, protocol: Protocol, stage: &Cell<&'static str>) -> Result<(Io, Agreed), Failure> {
-    let socket = reach(&endpoint.url.target)
-        .await
-        .map_err(|error| Failure { fault: Fault::ConnectFailed, detail: error.to_string() })?;
+async fn connect(
+    endpoint: &Endpoint,
+    (protocol, header): (Protocol, Option<Header>),
+    stage: &Cell<&'static str>,
+) -> Result<(Io, Agreed), Failure> {
+    let mut socket = reach(&endpoint.url.target).await?;
+    if let Some(header) = header {
+        // Not with the first bytes of the request: before the handshake, where there is one.
+        socket.write_all(&header.to_v2()).await?;
+    }
     let Some(peer) = &endpoint.peer else {
         if endpoint.url.secure {
             return Err(Failure { fault: Fault::Internal, detail: "nothing is known to verify it by".to_owned() });
@@ -77,6 +86,12 @@ async fn connect(endpoint: &Endpoint, protocol: Protocol, stage: &Cell<&'static 
     stage.set("no end of the TLS handshake in time");
     let (stream, agreed) = tls::connect(socket, peer, offer).await?;
     Ok((Io::Tls(Box::new(stream.into())), agreed))
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self { fault: Fault::ConnectFailed, detail: error.to_string() }
+    }
 }
 
 impl From<HandshakeFailure> for Failure {

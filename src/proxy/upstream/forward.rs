@@ -12,6 +12,7 @@ use crate::base::metrics;
 use crate::proxy::balance::{Endpoint, Pool};
 use crate::proxy::fault::Fault;
 use crate::proxy::http::body::{Downstream, Length};
+use crate::proxy::listen::proxy_protocol::Header;
 use crate::proxy::message::{Request, Response};
 
 /// How often a request is sent again without that being counted as a retry.
@@ -34,6 +35,8 @@ pub struct Call<'a> {
     pub request: &'a Request,
     /// Where to.
     pub pool: &'a Arc<Pool>,
+    /// The PROXY header that its connection has to have begun with.
+    pub header: Option<Header>,
     /// Deadlines towards the backend.
     pub timeouts: Timeouts,
     /// The most bytes its body may have.

@@ -5,17 +5,18 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
-use super::client::{Idle, Kept, Key, Limits, Room, Shared, Wanted};
-use super::connection::Connection;
+use super::client::{Idle, Kept, Key, Room, Shared, Wanted};
+use super::connection::{Connection, Limits};
 use super::dial::dial;
 use super::forward::Call;
 use crate::base::alarm::{Alarm, Moment};
-use crate::proxy::balance::{Endpoint, Pool, Protocol};
+use crate::proxy::balance::{Endpoint, Protocol};
 use crate::proxy::fault::Fault;
 use crate::proxy::http::h1::channel::Channel;
 use crate::proxy::http::h1::stream::Stream;
 use crate::proxy::http::h2::client;
 use crate::proxy::io::Io;
+use crate::proxy::listen::proxy_protocol::Header;
 use crate::proxy::tls::Agreed;
 
 /// How many requests wait for one connection before another is opened, while nothing is known of how many it will carry.
@@ -68,7 +69,7 @@ pub(super) async fn h1(
     (key, alarm): (Key, &Alarm),
     due: Moment,
 ) -> Result<Connection, Fault> {
-    let (io, _) = dial(wanted.endpoint, Protocol::Http1, alarm, due).await?;
+    let (io, _) = dial(wanted.endpoint, (Protocol::Http1, key.header), alarm, due).await?;
     Ok(connection(room, key, io))
 }
 
@@ -87,7 +88,7 @@ pub(super) fn shared(
     let (room, endpoint, pool) = (Rc::clone(room), Arc::clone(wanted.endpoint), Arc::clone(wanted.call.pool));
     let limits = Limits::of(&pool);
     async move {
-        let opened = open(&room, &endpoint, &pool, due).await;
+        let opened = open(&room, &endpoint, (pool.protocol, key.header), due).await;
         let mut driven = None;
         let result = opened.map(|opened| {
             let mut all = room.kept.borrow_mut();
@@ -118,9 +119,14 @@ enum Opened {
     H2(client::Handle, Box<client::Connection>),
 }
 
-async fn open(room: &Room, endpoint: &Endpoint, pool: &Pool, due: Moment) -> Result<Opened, Fault> {
+async fn open(
+    room: &Room,
+    endpoint: &Endpoint,
+    begins: (Protocol, Option<Header>),
+    due: Moment,
+) -> Result<Opened, Fault> {
     let alarm = room.alarms.alarm();
-    let (io, spoken) = dial(endpoint, pool.protocol, &alarm, due).await?;
+    let (io, spoken) = dial(endpoint, begins, &alarm, due).await?;
     if spoken == Agreed::Http1 {
         return Ok(Opened::H1(io));
     }

@@ -126,6 +126,11 @@ impl Client {
         }
     }
 
+    /// Its own address.
+    pub(crate) fn local(&self) -> SocketAddr {
+        self.socket.local_addr().unwrap().as_socket().unwrap()
+    }
+
     /// Says that nothing more will be sent, beneath TLS where there is TLS.
     pub(crate) fn finish_sending(&mut self) {
         let _ = self.socket.shutdown(Shutdown::Write);

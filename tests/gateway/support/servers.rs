@@ -21,18 +21,24 @@ pub(crate) struct Nginx {
 impl Nginx {
     /// Runs with `location` blocks inside the one server; files come from `root()`.
     pub(crate) fn serving(locations: &str) -> Self {
-        // nginx cannot say which port it got. A taken one makes it exit with a clear line, and the next is tried.
-        (0..5).find_map(|_| Self::attempt("http", "", locations)).expect("nginx on a free port")
+        Self::listening("http", "", locations)
     }
 
     /// Inside TLS, with its certificate among the directives of the one server.
     pub(crate) fn secure(directives: &str) -> Self {
-        (0..5).find_map(|_| Self::attempt("https", " ssl", directives)).expect("nginx on a free port")
+        Self::listening("https", " ssl", directives)
     }
 
     /// The same, of HTTP/2 as well.
     pub(crate) fn secure_http2(directives: &str) -> Self {
+        // nginx cannot say which port it got. A taken one makes it exit with a clear line, and the next is tried.
         (0..5).find_map(|_| Self::attempt("https", " ssl http2", directives)).expect("nginx on a free port")
+    }
+
+    /// With these parameters of its `listen` and these directives of the one server.
+    pub(crate) fn listening(scheme: &'static str, listen: &str, directives: &str) -> Self {
+        // nginx cannot say which port it got. A taken one makes it exit with a clear line, and the next is tried.
+        (0..5).find_map(|_| Self::attempt(scheme, listen, directives)).expect("nginx on a free port")
     }
 
     fn attempt(scheme: &'static str, listen: &str, locations: &str) -> Option<Self> {

@@ -4,13 +4,14 @@
 mod read;
 mod v1;
 mod v2;
+mod write;
 
 use std::net::SocketAddr;
 
 pub use read::{HeaderError, read};
 
 /// What a header says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Header {
     /// The proxy speaks for itself, as in its health checks (version 2, `LOCAL`).
     Local,

@@ -5,7 +5,16 @@ use std::net::{IpAddr, SocketAddr};
 use super::{Header, Malformed, begins, named};
 
 /// What every header of this version begins with.
-const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
+pub(super) const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
+
+/// Version and command: the proxy speaks for itself, or for a client.
+pub(super) const LOCAL: u8 = 0x20;
+pub(super) const PROXY: u8 = 0x21;
+
+/// Family and transport.
+pub(super) const UNSPECIFIED: u8 = 0x00;
+pub(super) const STREAM_IPV4: u8 = 0x11;
+pub(super) const STREAM_IPV6: u8 = 0x21;
 
 /// Everything up to the length.
 const FIXED: usize = 16;
@@ -49,8 +58,8 @@ impl Command {
     /// The high half is the version.
     fn of(byte: u8) -> Option<Self> {
         match byte {
-            0x20 => Some(Self::Local),
-            0x21 => Some(Self::Proxy),
+            LOCAL => Some(Self::Local),
+            PROXY => Some(Self::Proxy),
             _ => None,
         }
     }
@@ -69,13 +78,13 @@ enum Addresses {
 
 impl Addresses {
     fn of(byte: u8) -> Option<Self> {
-        match (byte >> 4, byte & 15) {
-            (1, 1) => Some(Self::Ipv4),
-            (2, 1) => Some(Self::Ipv6),
-            (0, 0..=2) => Some(Self::Unspecified),
-            (1, 0 | 2) => Some(Self::Other(12)),
-            (2, 0 | 2) => Some(Self::Other(36)),
-            (3, 0..=2) => Some(Self::Other(216)),
+        match byte {
+            STREAM_IPV4 => Some(Self::Ipv4),
+            STREAM_IPV6 => Some(Self::Ipv6),
+            UNSPECIFIED..=0x02 => Some(Self::Unspecified),
+            0x10 | 0x12 => Some(Self::Other(12)),
+            0x20 | 0x22 => Some(Self::Other(36)),
+            0x30..=0x32 => Some(Self::Other(216)),
             _ => None,
         }
     }
