@@ -66,3 +66,39 @@ impl<'a> Clocks<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::alarm::Alarms;
+    use std::task::Waker;
+
+    #[test]
+    fn the_clock_that_ran_out_names_the_fault() {
+        let alarms = Alarms::start();
+        let alarm = alarms.alarm();
+        let (now, cx) = (alarms.now(), Context::from_waker(Waker::noop()));
+        let ran_out = |set: fn(&mut Clocks<'_>, Moment)| {
+            let mut clocks = Clocks::new(&alarm, Moment::NEVER);
+            set(&mut clocks, now);
+            clocks.poll(&cx)
+        };
+        assert!(ran_out(|_, _| ()).is_pending());
+        assert_eq!(ran_out(|clocks, now| clocks.body = now), Poll::Ready(Fault::BodyTimeout));
+        assert_eq!(ran_out(|clocks, now| clocks.write = now), Poll::Ready(Fault::ClientGone));
+        assert_eq!(ran_out(|clocks, now| clocks.gone = now), Poll::Ready(Fault::ClientGone));
+        assert_eq!(ran_out(|clocks, now| clocks.backend = now), Poll::Ready(Fault::ResponseTimeout));
+        assert_eq!(Clocks::new(&alarm, now).poll(&cx), Poll::Ready(Fault::TotalTimeout));
+    }
+
+    #[test]
+    fn a_hold_runs_out_once() {
+        let alarms = Alarms::start();
+        let alarm = alarms.alarm();
+        let mut clocks = Clocks::new(&alarm, Moment::NEVER);
+        assert!(!clocks.take_hold());
+        clocks.hold = alarms.now();
+        assert!(clocks.take_hold());
+        assert!(!clocks.take_hold());
+    }
+}

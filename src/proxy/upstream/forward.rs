@@ -145,3 +145,43 @@ fn is_declined(broken: &Broken) -> bool {
 fn is_replayable(request: &Request, length: Length) -> bool {
     matches!(request.method(), b"GET" | b"HEAD" | b"OPTIONS") && length == Length::Empty
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BROKEN: Broken = Broken { fault: Fault::BackendReset, unseen: false, stale: false };
+
+    #[test]
+    fn only_what_the_backend_has_not_seen_or_what_is_safe_is_sent_again() {
+        for (broken, replayable, expected) in [
+            (BROKEN, false, false),
+            (BROKEN, true, true),
+            (Broken { stale: true, ..BROKEN }, false, false),
+            (Broken { unseen: true, ..BROKEN }, false, true),
+            (Broken { fault: Fault::ConnectFailed, ..BROKEN }, false, true),
+            (Broken { fault: Fault::ConnectTimeout, ..BROKEN }, false, true),
+            (Broken { fault: Fault::ResponseTimeout, ..BROKEN }, true, false),
+            (Broken { fault: Fault::BackendMalformed, unseen: true, ..BROKEN }, true, false),
+            (Broken { fault: Fault::TotalTimeout, unseen: true, ..BROKEN }, true, false),
+        ] {
+            assert_eq!(may_repeat(&broken, replayable), expected, "{broken:?}, replayable: {replayable}");
+        }
+    }
+
+    #[test]
+    fn reads_without_a_body_are_replayable() {
+        let with = |method: &str, length| {
+            let mut request = Request::default();
+            let method = request.fields.store(method.as_bytes());
+            request.set_method(method);
+            is_replayable(&request, length)
+        };
+        for method in ["GET", "HEAD", "OPTIONS"] {
+            assert!(with(method, Length::Empty) && !with(method, Length::Known(1)) && !with(method, Length::Unknown));
+        }
+        for method in ["POST", "PUT", "DELETE", "PATCH", "get"] {
+            assert!(!with(method, Length::Empty), "{method}");
+        }
+    }
+}

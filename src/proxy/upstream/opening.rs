@@ -36,14 +36,17 @@ impl Opening {
         self.waiting.get()
     }
 
-    /// Waits for the connection, up to `due`.
+    /// Waits for the connection, up to `due`. Cancel-safe: who leaves is counted no more.
     pub(super) async fn wait(&self, alarm: &Alarm, due: Moment) -> Result<(), Fault> {
-        self.waiting.set(self.waiting.get() + 1);
+        let _counted = Counted::among(&self.waiting);
         std::future::poll_fn(|cx| {
             if let Some(result) = self.result.get() {
                 return Poll::Ready(result);
             }
-            self.wakers.borrow_mut().push(cx.waker().clone());
+            let mut wakers = self.wakers.borrow_mut();
+            if !wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
+                wakers.push(cx.waker().clone());
+            }
             alarm.poll(cx, due).map(|()| Err(Fault::ConnectTimeout))
         })
         .await
@@ -53,6 +56,22 @@ impl Opening {
     pub(super) fn end(&self, result: Result<(), Fault>) {
         self.result.set(Some(result));
         self.wakers.borrow_mut().drain(..).for_each(Waker::wake);
+    }
+}
+
+/// One that waits.
+struct Counted<'a>(&'a Cell<usize>);
+
+impl<'a> Counted<'a> {
+    fn among(waiting: &'a Cell<usize>) -> Self {
+        waiting.set(waiting.get() + 1);
+        Self(waiting)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
     }
 }
 
@@ -137,4 +156,52 @@ async fn open(
         return Err(Fault::ConnectFailed);
     }
     Ok(Opened::H2(handle, Box::new(connection)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::alarm::Alarms;
+    use std::pin::pin;
+    use std::task::{Context, Wake};
+
+    struct Nobody;
+
+    impl Wake for Nobody {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    #[test]
+    fn all_who_wait_learn_what_became_of_it() {
+        for result in [Ok(()), Err(Fault::ConnectFailed)] {
+            let (opening, alarms) = (Opening::default(), Alarms::start());
+            let alarm = alarms.alarm();
+            let waker = Arc::new(Nobody).into();
+            let mut cx = Context::from_waker(&waker);
+            let mut first = pin!(opening.wait(&alarm, Moment::NEVER));
+            let mut second = pin!(opening.wait(&alarm, Moment::NEVER));
+            for _ in 0..100 {
+                assert!(first.as_mut().poll(&mut cx).is_pending() && second.as_mut().poll(&mut cx).is_pending());
+            }
+            assert_eq!((opening.waiting(), opening.wakers.borrow().len()), (2, 1), "a waker is kept once");
+            opening.end(result);
+            assert_eq!(first.as_mut().poll(&mut cx), Poll::Ready(result));
+            assert_eq!(second.as_mut().poll(&mut cx), Poll::Ready(result));
+        }
+    }
+
+    #[test]
+    fn who_leaves_makes_room_for_another() {
+        let (opening, alarms) = (Opening::default(), Alarms::start());
+        let alarm = alarms.alarm();
+        let mut cx = Context::from_waker(Waker::noop());
+        {
+            let mut leaves = pin!(opening.wait(&alarm, Moment::NEVER));
+            assert!(leaves.as_mut().poll(&mut cx).is_pending());
+            assert_eq!(opening.waiting(), 1);
+        }
+        assert_eq!(opening.waiting(), 0);
+        let mut late = pin!(opening.wait(&alarm, alarms.now()));
+        assert_eq!(late.as_mut().poll(&mut cx), Poll::Ready(Err(Fault::ConnectTimeout)));
+    }
 }

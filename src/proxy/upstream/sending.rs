@@ -158,7 +158,8 @@ impl Sending {
                     if call.body_limit.is_some_and(|limit| self.taken > limit) {
                         return Err(Fault::BodyTooLarge);
                     }
-                    self.keep(backend, count);
+                    let room = backend.room();
+                    self.keep(&room[room.len() - count..]);
                     if !backend.appended(count) {
                         return Err(Fault::Internal);
                     }
@@ -177,14 +178,40 @@ impl Sending {
         Ok(gathered)
     }
 
-    /// Keeps the last `count` bytes in the backend's room for another one, within bounds.
-    fn keep(&mut self, backend: &mut Backend, count: usize) {
+    /// Keeps what was just read for another backend, within bounds.
+    fn keep(&mut self, fresh: &[u8]) {
         let Some(replay) = &mut self.replay else { return };
-        if replay.len() + count > REPLAY {
+        if replay.len() + fresh.len() > REPLAY {
             self.replay = None;
-            return;
+        } else {
+            replay.extend_from_slice(fresh);
         }
-        let room = backend.room();
-        replay.extend_from_slice(&room[room.len() - count..]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_kept_whole_or_not_at_all() {
+        let mut sending = Sending { replay: Some(Vec::new()), ..Sending::default() };
+        for piece in [&[1; 1][..], &[2; REPLAY - 1]] {
+            sending.keep(piece);
+            sending.taken += piece.len() as u64;
+        }
+        assert_eq!((sending.replay.as_ref().map(Vec::len), sending.can_resume()), (Some(REPLAY), true));
+        sending.keep(&[3]);
+        sending.taken += 1;
+        assert_eq!((&sending.replay, sending.can_resume()), (&None, false));
+        sending.keep(&[4]);
+        assert_eq!(sending.replay, None, "nor is the rest of it");
+    }
+
+    #[test]
+    fn nothing_is_sent_again_once_the_answer_has_begun() {
+        let mut sending = Sending { replay: Some(vec![1]), taken: 1, ended: true, ..Sending::default() };
+        let over = sending.take_over();
+        assert!(!over.can_resume() && over.ended && over.is_done_with(0) && !over.is_done_with(1));
     }
 }

@@ -158,7 +158,10 @@ impl Probe {
                 task.wake_by_ref();
             }
         }
-        self.state.listening.borrow_mut().push(cx.waker().clone());
+        let mut listening = self.state.listening.borrow_mut();
+        if !listening.iter().any(|waker| waker.will_wake(cx.waker())) {
+            listening.push(cx.waker().clone());
+        }
         Poll::Pending
     }
 
