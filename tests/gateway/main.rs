@@ -27,6 +27,7 @@ mod observing;
 mod outage;
 mod proxy_protocol;
 mod readme;
+mod readme_doors;
 mod reasons;
 mod refusals;
 mod reload;

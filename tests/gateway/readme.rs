@@ -16,7 +16,7 @@ use crate::support::streams::Streams;
 use crate::websocket::HANDSHAKE;
 
 /// How the paragraph before each example that is added to the smallest begins.
-const WISHES: [&str; 13] = [
+const WISHES: [&str; 16] = [
     "**Other ports**",
     "**Weights.**",
     "**One path to another pool**",
@@ -29,6 +29,9 @@ const WISHES: [&str; 13] = [
     "**Larger uploads and slower backends**",
     "**Backends that speak HTTP/2, gRPC.**",
     "**Behind another proxy.**",
+    "**Behind a load balancer that passes TCP on**",
+    "**A backend that wants to know the client's address**",
+    "**A Unix socket**",
     "**Logs as JSON, and a status page",
 ];
 

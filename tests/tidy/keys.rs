@@ -8,7 +8,7 @@ use crate::{none, root};
 
 /// The keys that a test changes: the test, by file and name, and the keys as they stand in `config/reference.toml`, with `*` for a
 /// name that users choose.
-const SEEN: [(&str, &str, &[&str]); 51] = [
+const SEEN: [(&str, &str, &[&str]); 53] = [
     ("keys_process", "include_brings_in_other_files_which_are_watched_too", &["include"]),
     ("keys_process", "state_dir_is_where_the_gateway_keeps_what_it_makes", &["server.state_dir"]),
     ("keys_process", "workers_is_the_number_of_threads_that_serve", &["server.workers"]),
@@ -23,6 +23,11 @@ const SEEN: [(&str, &str, &[&str]); 51] = [
     ("listeners", "listeners_come_and_go_and_the_others_serve_on", &["listener.name", "listener.bind"]),
     ("limits", "connections_are_limited_per_listener", &["listener.max_connections"]),
     ("limits", "connections_are_limited_per_client_address", &["listener.max_connections_per_ip"]),
+    (
+        "proxy_protocol",
+        "a_listener_that_begins_to_want_headers_wants_them_of_the_next_connection",
+        &["listener.proxy_protocol"],
+    ),
     ("keys", "redirect_https_sends_everything_to_the_public_port", &["listener.redirect_https"]),
     ("observing", "the_status_path_answers_without_a_backend", &["listener.status_path"]),
     ("keys", "hsts_is_said_over_tls_only", &["listener.tls", "host.name", "host.hsts"]),
@@ -83,6 +88,7 @@ const SEEN: [(&str, &str, &[&str]); 51] = [
     ("upstream_tls", "nginx_is_verified_by_the_given_ca_and_its_sessions_are_resumed", &["pool.*.tls.ca"]),
     ("upstream_tls", "the_server_name_is_asked_for_and_held_against_the_certificate", &["pool.*.tls.server_name"]),
     ("upstream_tls", "a_client_certificate_is_shown_to_a_backend_that_asks", &["pool.*.tls.cert", "pool.*.tls.key"]),
+    ("send_proxy", "a_reload_that_begins_to_send_headers_leaves_the_connections_without_one", &["pool.*.send_proxy"]),
     ("websocket", "tunnels_reach_backends_that_speak_http2", &["pool.*.protocol"]),
     ("websocket_ends", "tunnel_idle_ends_a_silent_tunnel_and_leaves_a_lively_one", &["route.timeouts.tunnel_idle"]),
     ("websocket_ends", "a_drain_waits_for_tunnels_and_cuts_them_at_tunnel_drain", &["server.tunnel_drain"]),

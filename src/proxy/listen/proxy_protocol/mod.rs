@@ -2,6 +2,8 @@
 //! version 2 is binary (`proxy-protocol.txt` of HAProxy).
 
 mod read;
+#[cfg(test)]
+mod testing;
 mod v1;
 mod v2;
 mod write;
@@ -67,6 +69,7 @@ fn named(source: SocketAddr, destination: SocketAddr) -> Header {
 
 #[cfg(test)]
 mod tests {
+    use super::testing::tcp4;
     use super::*;
 
     /// Every header, cut everywhere, and with bytes of the client's behind it.
@@ -74,7 +77,7 @@ mod tests {
     fn a_header_is_whole_at_its_last_byte_and_not_before() {
         let source = "192.0.2.7:4711".parse().unwrap();
         let destination = "198.51.100.1:443".parse().unwrap();
-        for header in [b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 443\r\n".to_vec(), v2::tests::tcp4(&[])] {
+        for header in [b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 443\r\n".to_vec(), tcp4(&[])] {
             for cut in 0..header.len() {
                 assert_eq!(parse(&header[..cut]), Ok(None), "{cut}");
             }
@@ -95,7 +98,7 @@ mod tests {
     #[test]
     fn any_bytes_have_one_answer() {
         let mut random = fastrand::Rng::with_seed(11);
-        let seeds = [b"PROXY TCP6 2001:db8::1 ::1 1 65535\r\n".to_vec(), v2::tests::tcp4(&[4, 0, 1, 9])];
+        let seeds = [b"PROXY TCP6 2001:db8::1 ::1 1 65535\r\n".to_vec(), tcp4(&[4, 0, 1, 9])];
         for _ in 0..50_000 {
             let mut bytes = random.choice(&seeds).unwrap().clone();
             for _ in 0..random.usize(0..4) {

@@ -54,6 +54,7 @@ pub async fn read(socket: &mut Socket) -> Result<Header, HeaderError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::tcp4;
     use super::*;
     use tokio::io::AsyncWriteExt;
     use tokio::net::UnixStream;
@@ -86,7 +87,7 @@ mod tests {
             let (header, rest) = read_of(pieces).await;
             assert_eq!((header.unwrap(), &rest[..]), (Header::Unnamed, &b"GET / HTTP/1.1\r\n"[..]));
         }
-        let extended = super::super::v2::tests::tcp4(&[&[4, 7, 0][..], &[0; 7 * 256]].concat());
+        let extended = tcp4(&[&[4, 7, 0][..], &[0; 7 * 256]].concat());
         let (header, rest) = read_of([[&extended[..], b"\x16\x03\x01"].concat()]).await;
         assert!(matches!(header.unwrap(), Header::Named { .. }));
         assert_eq!(rest, b"\x16\x03\x01");

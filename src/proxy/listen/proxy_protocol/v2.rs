@@ -142,21 +142,9 @@ fn crc32c<'a>(bytes: impl Iterator<Item = &'a u8>) -> u32 {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
+    use super::super::testing::{ENDS, tcp4, v2 as header};
     use super::*;
-
-    /// A header with this command, family and body.
-    fn header(command: u8, family: u8, body: &[u8]) -> Vec<u8> {
-        let length = u16::try_from(body.len()).unwrap().to_be_bytes();
-        [&SIGNATURE[..], &[command, family], &length, body].concat()
-    }
-
-    const ENDS: [u8; 12] = [192, 0, 2, 7, 198, 51, 100, 1, 0x12, 0x67, 1, 0xbb];
-
-    /// A client at 192.0.2.7:4711 that connected to 198.51.100.1:443.
-    pub(in super::super) fn tcp4(extensions: &[u8]) -> Vec<u8> {
-        header(0x21, 0x11, &[&ENDS, extensions].concat())
-    }
 
     fn said(bytes: &[u8]) -> Result<Header, Malformed> {
         parse(bytes).map(|parsed| parsed.unwrap().0)
