@@ -80,7 +80,7 @@ fn the_callers_deadline_is_kept_and_the_backend_learns_of_it() {
     let gateway = in_front_of(&backend, "");
     let mut client = Http2::connect(&gateway);
 
-    let answer = call(&mut client, &[("grpc-timeout", "300m")]).rest().unwrap();
+    let answer = call(&mut client, &[("grpc-timeout", "1S")]).rest().unwrap();
 
     assert_eq!((answer.status, answer.field("grpc-status")), (200, Some("4")), "{answer:?}");
     assert_eq!(answer.refusal(), Some("http_response_timeout"));
@@ -100,7 +100,7 @@ fn a_deadline_within_messages_ends_both_sides() {
         }
     });
     let gateway = in_front_of(&backend, "");
-    let mut exchange = call(&mut Http2::connect(&gateway), &[("grpc-timeout", "500m")]);
+    let mut exchange = call(&mut Http2::connect(&gateway), &[("grpc-timeout", "2S")]);
 
     assert_eq!(exchange.piece().unwrap().unwrap(), "one");
     let trailers = exchange.rest().unwrap().trailers;

@@ -86,7 +86,10 @@ fn clients_that_leave_do_not_add_up_to_the_end_of_a_connection() {
         while let Some(one) = peer.next() {
             match one.kind {
                 // The first one goes on for the whole test.
-                HEADERS if upload == 0 => upload = one.stream,
+                HEADERS if upload == 0 => {
+                    upload = one.stream;
+                    sender.send(()).unwrap();
+                }
                 DATA if one.stream == upload && one.flags & END_STREAM != 0 => {
                     peer.answer(upload, &format!("on connection {number}"));
                 }
@@ -104,6 +107,7 @@ fn clients_that_leave_do_not_add_up_to_the_end_of_a_connection() {
     let mut patient = Http2::connect(&gateway);
     let mut upload = patient.post("/", &[]);
     upload.send("begun");
+    asked.recv_timeout(PATIENCE).unwrap();
 
     for _ in 0..6 {
         let mut hasty = Http2::connect(&gateway);
