@@ -12,6 +12,7 @@ pub mod host_and_sni;
 pub mod message_arena;
 pub mod oracle;
 pub mod path;
+pub mod proxy_header;
 pub mod request_head;
 pub mod response_head;
 
@@ -27,6 +28,7 @@ pub const TARGETS: &[Target] = &[
     ("host_and_sni", host_and_sni::run),
     ("message_arena", message_arena::run),
     ("path", path::run),
+    ("proxy_header", proxy_header::run),
     ("request_head", request_head::run),
     ("response_head", response_head::run),
 ];
