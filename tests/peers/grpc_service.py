@@ -76,22 +76,19 @@ async def remaining(message, context):
 
 async def wait(message, context):
     """Says that it has begun, then waits to be cancelled and remembers when it was."""
-    yield b"begun"
-    await until_cancelled(message.decode())
+    # The cancel may come as soon as the word is out, so that is inside as well.
+    try:
+        yield b"begun"
+        await asyncio.get_running_loop().create_future()
+    finally:
+        moment(message.decode()).set_result(time.monotonic())
 
 
 async def wait_for_messages(messages, context):
     """The same in both directions; the first message is the name."""
     async for message in messages:
-        yield b"begun"
-        await until_cancelled(message.decode())
-
-
-async def until_cancelled(name):
-    try:
-        await asyncio.get_running_loop().create_future()
-    finally:
-        moment(name).set_result(time.monotonic())
+        async for word in wait(message, context):
+            yield word
 
 
 async def when_cancelled(message, context):
