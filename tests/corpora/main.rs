@@ -26,7 +26,18 @@ macro_rules! replayed {
     };
 }
 
-replayed!(chunked_body, config, forwarded, h2_to_h1, host_and_sni, message_arena, path, request_head, response_head);
+replayed!(
+    chunked_body,
+    config,
+    forwarded,
+    h2_fragment,
+    h2_to_h1,
+    host_and_sni,
+    message_arena,
+    path,
+    request_head,
+    response_head
+);
 
 /// Runs a target over all that is kept for it, and over nothing.
 fn replay(name: &str, run: fn(&[u8])) {
