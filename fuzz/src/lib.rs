@@ -7,6 +7,7 @@
 pub mod chunked_body;
 pub mod config;
 pub mod forwarded;
+pub mod h2_fragment;
 pub mod h2_to_h1;
 pub mod host_and_sni;
 pub mod message_arena;
@@ -24,6 +25,7 @@ pub const TARGETS: &[Target] = &[
     ("chunked_body", chunked_body::run),
     ("config", config::run),
     ("forwarded", forwarded::run),
+    ("h2_fragment", h2_fragment::run),
     ("h2_to_h1", h2_to_h1::run),
     ("host_and_sni", host_and_sni::run),
     ("message_arena", message_arena::run),

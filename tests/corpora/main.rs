@@ -30,6 +30,7 @@ replayed!(
     chunked_body,
     config,
     forwarded,
+    h2_fragment,
     h2_to_h1,
     host_and_sni,
     message_arena,

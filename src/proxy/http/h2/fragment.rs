@@ -21,7 +21,7 @@ const PRIORITY: u32 = 5;
 
 /// The reader of one connection's header blocks.
 #[derive(Debug, Default)]
-pub(super) struct Fragments {
+pub struct Fragments {
     /// What the frame begins with and is not of the block.
     prelude: Prelude,
     /// Bytes of the frame that are left, padding not counted.
@@ -76,7 +76,7 @@ enum Text {
 
 impl Fragments {
     /// A HEADERS frame begins.
-    pub(super) fn headers(&mut self, frame: Frame) {
+    pub fn headers(&mut self, frame: Frame) {
         let priority = if frame.has_priority() { PRIORITY } else { 0 };
         self.prelude = Prelude { padded: frame.is_padded(), priority, stream: frame.stream, dependency: 0 };
         self.left = frame.length;
@@ -84,12 +84,12 @@ impl Fragments {
     }
 
     /// A CONTINUATION frame begins.
-    pub(super) fn continuation(&mut self, frame: Frame) {
+    pub fn continuation(&mut self, frame: Frame) {
         self.left = frame.length;
     }
 
     /// More of the frame's payload. Whether it has the end of a `:path` with a fragment.
-    pub(super) fn payload(&mut self, mut bytes: &[u8]) -> bool {
+    pub fn payload(&mut self, mut bytes: &[u8]) -> bool {
         while (self.prelude.padded || self.prelude.priority > 0) && !bytes.is_empty() {
             self.left = self.left.saturating_sub(1);
             self.begin(bytes[0]);

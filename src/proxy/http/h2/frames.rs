@@ -7,7 +7,8 @@ const HEADER: usize = 9;
 
 /// The types of frames that are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+#[allow(missing_docs, reason = "each variant is the type of RFC 9113 §6 that its name says")]
+pub enum Kind {
     Data,
     Headers,
     Priority,
@@ -23,18 +24,19 @@ pub(super) enum Kind {
 
 /// What a frame's header says.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Frame {
-    pub(super) kind: Kind,
+pub struct Frame {
+    /// Its type.
+    pub kind: Kind,
     /// Bytes of payload.
-    pub(super) length: usize,
+    pub length: usize,
     /// The stream it belongs to; 0 is the connection.
-    pub(super) stream: u32,
+    pub stream: u32,
     flags: u8,
 }
 
 /// What passes by.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Seen<'a> {
+pub enum Seen<'a> {
     /// The header of a frame.
     Frame(Frame),
     /// More of the payload of the frame before.
@@ -88,7 +90,7 @@ impl Frame {
 
 /// One direction of a connection.
 #[derive(Debug)]
-pub(super) struct Frames {
+pub struct Frames {
     header: [u8; HEADER],
     filled: usize,
     /// Bytes up to the next frame header.
@@ -101,12 +103,12 @@ pub(super) struct Frames {
 
 impl Frames {
     /// A direction that begins with `preface` bytes which are no frame.
-    pub(super) fn after(preface: usize) -> Self {
+    pub fn after(preface: usize) -> Self {
         Self { header: [0; HEADER], filled: 0, left: preface, preface: preface > 0, current: Kind::Other, block: false }
     }
 
     /// Looks at the next bytes and tells `each` frame that begins among them, and its payload as it comes.
-    pub(super) fn pass(&mut self, mut bytes: &[u8], mut each: impl FnMut(Seen<'_>)) {
+    pub fn pass(&mut self, mut bytes: &[u8], mut each: impl FnMut(Seen<'_>)) {
         while !bytes.is_empty() {
             let (payload, rest) = bytes.split_at(self.left.min(bytes.len()));
             self.left -= payload.len();

@@ -6,8 +6,8 @@
 
 mod budget;
 pub mod client;
-mod fragment;
-mod frames;
+pub mod fragment;
+pub mod frames;
 mod huffman;
 pub mod incoming;
 mod piece;
