@@ -9,6 +9,7 @@
 //!                │ Live  │ CertSlot
 //!            CONTROL PLANE  (control, a thread and a runtime of its own)
 //!   config ─► build ─► gateway ─► workers          admin: health, metrics, status
+//!   resolve: the addresses of names ─► build
 //! ```
 //!
 //! # In reading order
@@ -34,6 +35,8 @@
 //!   counts, and the cursor of each pool; nothing else, so that nothing is locked for a request.
 //! * A request has one meaning to every part that sees it, or it is refused: one framing, one host, one deciding path.
 //! * Every size, count and time is bounded. Deadlines are alarms on a coarse clock ([`base::alarm`]), not timers.
+//! * Workers dial addresses and never look up a name. [`control::resolve`] does, and an answer that differs is a new snapshot
+//!   of the same config; what was answered well is kept until there is another good answer.
 //! * A reload is all or nothing, and what has not changed goes on: connections, counts, tickets, certificates.
 //! * A backend whose URL says `https` is verified before a byte of a request is written to it, or it is not spoken to.
 //! * A request that a backend may have acted on is not sent again, unless it is GET, HEAD or OPTIONS. What a backend of HTTP/2

@@ -9,6 +9,7 @@ use portcullis::base::place::Place;
 use portcullis::base::settings::{Environment, Problem};
 use portcullis::control::build::build;
 use portcullis::control::config::{Config, Failure};
+use portcullis::proxy::balance::Resolution;
 
 /// Larger texts only take longer.
 const LARGEST: usize = 64 << 10;
@@ -70,11 +71,11 @@ fn accepted(mut config: Config, text: &str, environment: &Environment) {
         certificate.key.value = PAIR.1.clone();
     }
     let registry = Registry::new();
-    match build(&config, &registry, None) {
+    match build(&config, &registry, &Resolution::default(), None) {
         Ok(built) => {
             assert_eq!(built.snapshot.listeners.len(), config.listeners.len(), "{text}");
             built.warnings.iter().for_each(sound);
-            if let Err(problems) = build(&config, &registry, Some(&built)) {
+            if let Err(problems) = build(&config, &registry, &Resolution::default(), Some(&built)) {
                 panic!("it cannot be built again: {problems:?} {text}");
             }
         }

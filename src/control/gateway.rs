@@ -1,19 +1,17 @@
 //! The running gateway: what is live, and how a new config becomes it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
 
-use crate::base::clock;
 use crate::base::log::Log;
-use crate::base::metrics::{Registry, Reload};
-use crate::base::settings::Problem;
-use crate::control::admin::status;
-use crate::control::build::{Built, build, shown};
-use crate::control::config::{self, Config, Overrides, Sources, Workers};
+use crate::base::metrics::Reload;
+use crate::control::accept::{Accepted, Refused, Source, Watched, accept, refused};
+use crate::control::build::{Built, readdressed, shown};
+use crate::control::config::{self, Config, Workers};
 use crate::control::inventory::Inventory;
 use crate::control::ports::Ports;
-use crate::proxy::snapshot::Live;
+use crate::control::resolve::Names;
+use crate::proxy::snapshot::{Live, Snapshot};
 use crate::proxy::worker::Shared;
 
 /// What is live, and where it came from.
@@ -28,120 +26,9 @@ pub struct Gateway {
     refused: Option<(String, Watched)>,
 }
 
-/// A config that was loaded and built.
-pub struct Accepted {
-    /// What the file says.
-    pub config: Config,
-    /// What it was compiled to.
-    pub built: Built,
-    /// What it was read from.
-    pub sources: Sources,
-    /// What is a reason to read it again.
-    watched: Watched,
-}
-
-/// Files whose change is a reason to reload.
-#[derive(Clone, Debug)]
-pub struct Watched {
-    /// The files.
-    pub files: Vec<PathBuf>,
-    /// Folders and names with a star in which new files may appear.
-    pub patterns: Vec<PathBuf>,
-    /// When reading them began: a later change is not known yet.
-    pub read_at: SystemTime,
-}
-
-impl Watched {
-    /// What was read, and the files that `config` names, where there is one.
-    fn of(sources: &Sources, config: Option<&Config>, read_at: SystemTime) -> Self {
-        let certificates = config.into_iter().flat_map(|config| &config.certificates);
-        let pairs = certificates.flat_map(|pair| [&pair.cert.value, &pair.key.value]);
-        let pools = config.into_iter().flat_map(|config| &config.pools).filter_map(|pool| pool.tls.as_ref());
-        let named = pairs.chain(pools.flat_map(|tls| tls.files()));
-        Self {
-            files: sources.files().map(Path::to_owned).chain(named.cloned()).collect(),
-            patterns: sources.patterns().map(Path::to_owned).collect(),
-            read_at,
-        }
-    }
-}
-
-/// What is loaded, at start and again at every reload.
-#[derive(Clone, Debug)]
-pub struct Source {
-    /// The config file.
-    pub file: PathBuf,
-    /// What the command line says instead of the file and the environment.
-    pub overrides: Overrides,
-}
-
-/// Why a config was not accepted, ready to be shown.
-pub struct Refused {
-    /// Every problem with its source line marked.
-    pub marked: String,
-    /// Every problem on a line of its own.
-    pub lines: Vec<String>,
-    /// Every problem in parts, for the status.
-    pub problems: Vec<status::Problem>,
-    /// What is a reason to try again.
-    watched: Watched,
-}
-
-/// Loads and builds the config of `source`. `previous` is what serves now.
-///
-/// # Errors
-/// Every problem, rendered.
-pub fn accept(
-    source: &Source,
-    registry: &Registry,
-    previous: Option<&Built>,
-) -> Result<(Accepted, Vec<Problem>), Box<Refused>> {
-    let read_at = clock::now();
-    let loaded = match Config::load(&source.file, &config::of_process(), &source.overrides) {
-        Ok(loaded) => loaded,
-        Err(failure) => {
-            let watched = Watched::of(&failure.sources, None, read_at);
-            let marked = failure.marked(false);
-            return Err(Box::new(Refused { marked, ..*refused(&failure.problems, &failure.sources, watched) }));
-        }
-    };
-    let watched = Watched::of(&loaded.sources, Some(&loaded.config), read_at);
-    match build(&loaded.config, registry, previous) {
-        Ok(mut built) => {
-            let mut warnings = loaded.warnings;
-            warnings.append(&mut built.warnings);
-            Ok((Accepted { config: loaded.config, built, sources: loaded.sources, watched }, warnings))
-        }
-        Err(problems) => Err(refused(&problems, &loaded.sources, watched)),
-    }
-}
-
-/// Problems, rendered against what they were found in.
-fn refused(problems: &[Problem], sources: &Sources, watched: Watched) -> Box<Refused> {
-    let marked = problems.iter().map(|problem| config::marked(problem, sources, false) + "\n");
-    let marked = marked.collect::<Vec<_>>().join("\n");
-    Box::new(Refused {
-        marked,
-        lines: problems.iter().map(|problem| config::line(problem, sources)).collect(),
-        problems: problems.iter().map(|problem| part(problem, sources)).collect(),
-        watched,
-    })
-}
-
 /// What is taken up at the start only.
 fn needs_restart(config: &Config) -> (Workers, &Path, &config::Admin) {
     (config.server.workers, &config.server.state_dir, &config.admin)
-}
-
-fn part(problem: &Problem, sources: &Sources) -> status::Problem {
-    let (line, column) = problem.place.map_or((0, 0), |place| sources.position(place));
-    status::Problem {
-        file: problem.place.map(|place| sources.path(place).display().to_string()).unwrap_or_default(),
-        line: u32::try_from(line).unwrap_or(0),
-        column: u32::try_from(column).unwrap_or(0),
-        message: problem.message.clone(),
-        advice: problem.advice.clone(),
-    }
 }
 
 impl Gateway {
@@ -178,9 +65,28 @@ impl Gateway {
         self.ports.close_all();
     }
 
+    /// Takes up addresses that have changed, and why names do not resolve. The config stays, and with it its number.
+    pub fn take_addresses(&mut self, names: &mut Names) {
+        self.inventory.set_unresolved(names.problems().collect());
+        let Accepted { config, built, .. } = &mut self.live;
+        if let Some(snapshot) = readdressed(config, built, &self.shared.registry, &names.resolution()) {
+            let before = std::mem::replace(&mut built.snapshot, snapshot);
+            self.swap(&before);
+        }
+        names.tell();
+    }
+
+    /// Makes the snapshot that was built last the current one.
+    fn swap(&self, before: &Snapshot) {
+        let snapshot = &self.live.built.snapshot;
+        self.shared.live.swap(Arc::clone(snapshot));
+        before.remove_endpoints(snapshot);
+    }
+
     /// Reads the config and the certificates again. All or nothing: where anything is wrong, everything stays as it is.
-    pub fn reload(&mut self) {
-        if let Err(refused) = self.try_reload() {
+    /// Cancelled, it changes nothing.
+    pub async fn reload(&mut self, names: &mut Names) {
+        if let Err(refused) = self.try_reload(names).await {
             let problems = refused.lines.join("\n");
             if self.refused.as_ref().is_none_or(|(before, _)| *before != problems) {
                 for line in &refused.lines {
@@ -193,8 +99,9 @@ impl Gateway {
         }
     }
 
-    fn try_reload(&mut self) -> Result<(), Box<Refused>> {
-        let (accepted, warnings) = accept(&self.source, &self.shared.registry, Some(&self.live.built))?;
+    async fn try_reload(&mut self, names: &mut Names) -> Result<(), Box<Refused>> {
+        let registry = &self.shared.registry;
+        let (mut accepted, warnings) = accept(&self.source, registry, &names.resolution(), Some(&self.live.built))?;
         if accepted.config == self.live.config
             && !accepted.built.certificates.differ_from(&self.live.built.certificates)
             && !accepted.built.backends.differ_from(&self.live.built.backends)
@@ -211,8 +118,14 @@ impl Gateway {
         if needs_restart(&accepted.config) != needs_restart(&self.live.config) {
             tracing::warn!("changes of server.workers, server.state_dir and [admin] take effect at the next start");
         }
+        names.follow(&accepted.config);
+        names.settle().await;
+        let readdressed = readdressed(&accepted.config, &accepted.built, registry, &names.resolution());
+        accepted.built.snapshot = readdressed.unwrap_or(accepted.built.snapshot);
+        self.inventory.set_unresolved(names.problems().collect());
         let previous = std::mem::replace(&mut self.live, accepted);
-        self.shared.live.swap(Arc::clone(&self.live.built.snapshot));
+        self.swap(&previous.built.snapshot);
+        names.tell();
         self.ports.hand_over(opened, &self.shared);
         self.ports.close_others(&self.live.config, &self.shared);
         self.shared.log.configure(self.live.config.log.clone());
@@ -237,7 +150,7 @@ impl Gateway {
             self.live.built.certificates.tell_problems(&previous.certificates);
             self.live.built.backends.tell(&previous.backends);
         }
-        let generation = self.live.built.snapshot.generation;
+        let generation = self.live.built.snapshot.config_generation;
         self.state_facts(generation);
         self.inventory.set_live(self.ports.all(), self.live.built.certificates.iter().cloned().collect());
         tracing::info!(generation, "serving");

@@ -1,5 +1,6 @@
 //! What is shown of the running gateway: put together from the live snapshot whenever somebody asks.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +12,7 @@ use crate::base::clock;
 use crate::base::metrics::Registry;
 use crate::control::admin::status::{Backend, Certificate, Listener, Pool, Problem, Status};
 use crate::control::build;
-use crate::proxy::balance;
+use crate::proxy::balance::{self, Endpoint, Question};
 use crate::proxy::worker::Shared;
 
 /// The facts that no snapshot holds. Clones are the same inventory.
@@ -31,6 +32,7 @@ struct Changing {
     problems: Vec<Problem>,
     addresses: Vec<(String, String)>,
     certificates: Vec<build::Certificate>,
+    unresolved: HashMap<Question, String>,
 }
 
 impl Inventory {
@@ -66,6 +68,11 @@ impl Inventory {
         changing.certificates = certificates;
     }
 
+    /// States which names of backends do not resolve, and why.
+    pub fn set_unresolved(&self, problems: HashMap<Question, String>) {
+        self.changing().unresolved = problems;
+    }
+
     /// Everything, as it is now.
     pub fn status(&self, shared: &Shared) -> Status {
         let snapshot = shared.live.load();
@@ -86,12 +93,12 @@ impl Inventory {
             uptime_seconds: self.0.started.elapsed().as_secs(),
             ready: self.is_ready(),
             workers: u32::try_from(shared.places.len()).unwrap_or(u32::MAX),
-            generation: snapshot.generation,
+            generation: snapshot.config_generation,
             config_file: self.0.file.display().to_string(),
             problems: changing.problems.clone(),
             listeners: listeners.collect(),
             routes: snapshot.routes.iter().count() as u64,
-            pools: snapshot.pools.iter().map(|shown| pool(shown, &shared.registry)).collect(),
+            pools: snapshot.pools.iter().map(|shown| pool(shown, &shared.registry, &changing.unresolved)).collect(),
             certificates: changing.certificates.iter().map(certificate).collect(),
         }
     }
@@ -101,23 +108,30 @@ impl Inventory {
     }
 }
 
-fn pool(pool: &balance::Pool, registry: &Registry) -> Pool {
+fn pool(pool: &balance::Pool, registry: &Registry, unresolved: &HashMap<Question, String>) -> Pool {
     // One walk, so that the numbers of a backend fit each other while workers go on counting.
     let sums = registry.totals("portcullis_backend_requests_total", &["pool", "backend", "outcome"]);
-    let backends = pool.endpoints.iter().zip(&pool.weights).map(|(endpoint, weight)| {
-        let of_backend = |key: &[String]| key[0] == pool.name && key[1] == endpoint.url.text;
+    let mut endpoints: HashMap<&str, Vec<&Endpoint>> = HashMap::new();
+    for endpoint in &pool.endpoints {
+        endpoints.entry(&endpoint.url.text).or_default().push(endpoint);
+    }
+    let backends = pool.backends.iter().map(|backend| {
+        let of_backend = |key: &[String]| key[0] == pool.name && key[1] == backend.url.text;
         let outcomes = sums.iter().filter(|(key, _)| of_backend(key));
         let (mut requests, mut failures) = (0, 0);
         for (key, number) in outcomes {
             requests += *number as u64;
             failures += if matches!(key[2].as_str(), "ok" | "cancelled") { 0 } else { *number as u64 };
         }
+        let endpoints = || endpoints.get(backend.url.text.as_str()).into_iter().flatten();
         Backend {
-            url: endpoint.url.text.clone(),
-            weight: u32::from(*weight),
-            active_requests: u64::from(endpoint.active()),
+            url: backend.url.text.clone(),
+            addresses: endpoints().map(|endpoint| endpoint.address.to_string()).collect(),
+            weight: u32::from(backend.weight),
+            active_requests: endpoints().map(|endpoint| u64::from(endpoint.active())).sum(),
             requests,
             failures,
+            problem: backend.url.question().and_then(|question| unresolved.get(&question).cloned()),
         }
     });
     Pool { name: pool.name.clone(), balance: "round_robin".to_owned(), backends: backends.collect() }

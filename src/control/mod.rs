@@ -1,5 +1,6 @@
 //! The control plane: loads the config, builds snapshots, watches files, shows what is live.
 
+pub mod accept;
 pub mod admin;
 pub mod build;
 pub mod cli;
@@ -9,6 +10,8 @@ pub mod gateway;
 pub mod inventory;
 pub mod ports;
 pub mod reload;
+pub mod resolve;
+pub mod signals;
 pub mod state;
 pub mod supervisor;
 

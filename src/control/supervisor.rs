@@ -6,16 +6,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::base::log::Log;
 use crate::base::metrics::Registry;
+use crate::control::accept::{Accepted, Source, Watched, accept};
 use crate::control::admin;
 use crate::control::config::{self, AdminListen, Workers};
-use crate::control::gateway::{self, Accepted, Gateway, Source, Watched};
+use crate::control::gateway::Gateway;
 use crate::control::reload::{Changed, Timing, Watch};
+use crate::control::resolve::Names;
+use crate::control::signals::Signals;
 use crate::control::state::State;
+use crate::proxy::balance::Resolution;
 use crate::proxy::work;
 use crate::proxy::worker::{Command, Drain, Load, Place, Shared};
 
@@ -29,7 +32,7 @@ const LOG_FLUSH: Duration = Duration::from_secs(5);
 /// Exit code 0 after a drain, 1 where a port or a permission is missing, 2 for a bad config.
 pub fn run(source: &Source, serving: impl FnOnce()) -> ExitCode {
     let registry = Registry::new();
-    let (accepted, warnings) = match gateway::accept(source, &registry, None) {
+    let (accepted, warnings) = match accept(source, &registry, &Resolution::default(), None) {
         Ok(accepted) => accepted,
         Err(refused) => {
             eprint!("{}", refused.marked);
@@ -57,7 +60,7 @@ pub fn run(source: &Source, serving: impl FnOnce()) -> ExitCode {
 
 /// Loads and builds `source`, reports every problem and drops it. Exit code 0 or 2.
 pub fn check(source: &Source) -> ExitCode {
-    match gateway::accept(source, &Registry::new(), None) {
+    match accept(source, &Registry::new(), &Resolution::default(), None) {
         Ok((accepted, warnings)) => {
             for warning in &warnings {
                 eprintln!("{}", config::marked(warning, &accepted.sources, false));
@@ -105,11 +108,12 @@ fn serve(
         let ended = start(&shared, mailboxes).map_err(|error| line(&format!("cannot start a worker: {error}")))?;
         // Before anything listens: whoever sees it serve may send a signal, and unheard it would kill without a drain.
         let signals = Signals::listen().map_err(|error| line(&format!("cannot listen to signals: {error}")))?;
+        let names = resolve(&mut gateway).await;
         gateway.open().map_err(|refused| refused.marked)?;
         gateway.inventory().set_ready(true);
         serving();
         let (told, stop) = oneshot::channel();
-        let living = live(&mut gateway, signals, ended, told);
+        let living = live(&mut gateway, names, (signals, ended), told);
         match admin {
             // Serves on while the workers drain, so that probes see that this gateway is not ready.
             Some(admin) => tokio::join!(living, admin.serve(async { drop(stop.await) })).0,
@@ -138,14 +142,24 @@ async fn admin_server(gateway: &Gateway) -> Result<Option<admin::Server>, String
     server.map(Some).map_err(|error| line(&error))
 }
 
+/// Looks up the names of backends before anything listens, as far as that is quickly done: one that does not resolve is no
+/// reason not to start.
+async fn resolve(gateway: &mut Gateway) -> Names {
+    let mut names = Names::default();
+    names.follow(gateway.config());
+    names.settle().await;
+    gateway.take_addresses(&mut names);
+    names
+}
+
 /// Serves until told to stop, then drains. `_told` ends the admin listener when it is dropped.
 async fn live(
     gateway: &mut Gateway,
-    signals: Signals,
-    mut ended: Ended,
+    names: Names,
+    (signals, mut ended): (Signals, Ended),
     _told: oneshot::Sender<()>,
 ) -> Result<(), String> {
-    let stopped = supervise(gateway, signals).await;
+    let stopped = supervise(gateway, names, signals).await;
     let server = &gateway.config().server;
     let drain = Drain { requests: server.drain.0, tunnels: server.tunnel_drain.0 };
     gateway.shared.draining.store(true, Ordering::Relaxed);
@@ -161,45 +175,40 @@ async fn live(
     stopped.map_err(|error| line(&format!("cannot watch the config: {error}")))
 }
 
-/// What operators send.
-struct Signals {
-    hangup: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn listen() -> io::Result<Self> {
-        Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-}
-
-/// Reloads when told to; returns when told to stop.
-async fn supervise(gateway: &mut Gateway, mut signals: Signals) -> io::Result<()> {
+/// Reloads when told to, and follows the addresses of names; returns when told to stop.
+async fn supervise(gateway: &mut Gateway, mut names: Names, signals: Signals) -> io::Result<()> {
+    let Signals { mut hangup, mut stop } = signals;
     let (watch, mut changes) = watch();
     let mut stale = true;
     loop {
-        tokio::select! {
-            () = take_up(watch.as_ref(), gateway), if stale => stale = false,
+        let reload = tokio::select! {
+            () = take_up(watch.as_ref(), gateway), if stale => {
+                stale = false;
+                false
+            }
             changed = next_change(changes.as_mut()) => {
-                if changed {
-                    gateway.reload();
-                    stale = true;
-                } else {
+                if !changed {
                     tracing::error!("files are no longer watched; send SIGHUP after a change, and restart the gateway");
                     changes = None;
                 }
+                changed
             }
-            _ = signals.terminate.recv() => return Ok(()),
-            _ = signals.interrupt.recv() => return Ok(()),
-            _ = signals.hangup.recv() => {
+            () = names.changed() => {
+                gateway.take_addresses(&mut names);
+                false
+            }
+            () = stop.told() => return Ok(()),
+            _ = hangup.recv() => {
                 gateway.log().reopen();
-                gateway.reload();
-                stale = true;
+                names.ask_all();
+                true
+            }
+        };
+        if reload {
+            // Names that are new may take a while: a gateway that is to stop does not wait for them.
+            tokio::select! {
+                () = gateway.reload(&mut names) => stale = true,
+                () = stop.told() => return Ok(()),
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The immutable, compiled config that one exchange runs under, and the place where the current one is found.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use arc_swap::ArcSwap;
 
 use crate::base::cidr::Cidr;
 use crate::base::metrics::Label;
-use crate::proxy::balance::Pool;
+use crate::proxy::balance::{Endpoint, Pool};
 use crate::proxy::http::h1::head::HeadLimits;
 use crate::proxy::listen::limit::Gauge;
 use crate::proxy::listen::{Bind, Timeouts};
@@ -18,8 +19,10 @@ use crate::proxy::tls::Frontend;
 
 /// A whole config, compiled.
 pub struct Snapshot {
-    /// Counts up with every config that went live, from 1.
+    /// Counts up with every snapshot, from 1: workers see by it that there is another.
     pub generation: u64,
+    /// Counts up with every config that went live, from 1. Addresses that change are no change of the config.
+    pub config_generation: u64,
     /// The listeners, in the order of the config; routes know them by their index.
     pub listeners: Vec<Arc<Listener>>,
     /// The routes.
@@ -27,7 +30,7 @@ pub struct Snapshot {
     /// The pools, in the order of the config.
     pub pools: Vec<Arc<Pool>>,
     /// `Strict-Transport-Security` by host.
-    pub hsts: Hsts,
+    pub hsts: Arc<Hsts>,
     /// Peers whose forwarding fields and PROXY headers are believed.
     pub trusted_proxies: Vec<Cidr>,
     /// How long a drain waits for tunnels.
@@ -38,6 +41,16 @@ impl Snapshot {
     /// The listener of that name.
     pub fn listener(&self, name: &str) -> Option<&Arc<Listener>> {
         self.listeners.iter().find(|listener| listener.name == name)
+    }
+
+    /// Tells the endpoints that `next` has no longer.
+    pub fn remove_endpoints(&self, next: &Self) {
+        let kept: HashSet<u64> = next.endpoints().map(|endpoint| endpoint.id).collect();
+        self.endpoints().filter(|endpoint| !kept.contains(&endpoint.id)).for_each(|endpoint| endpoint.remove());
+    }
+
+    fn endpoints(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
+        self.pools.iter().flat_map(|pool| &pool.endpoints)
     }
 }
 
@@ -72,6 +85,7 @@ pub struct Listener {
 }
 
 /// One `[[route]]`, without its matchers.
+#[derive(Clone)]
 pub struct Route {
     /// Its name.
     pub name: String,
@@ -90,6 +104,7 @@ pub struct Route {
 }
 
 /// What a route does.
+#[derive(Clone)]
 pub enum Action {
     /// Sends to a pool.
     Forward(Arc<Pool>),

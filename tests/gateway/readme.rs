@@ -16,9 +16,10 @@ use crate::support::streams::Streams;
 use crate::websocket::HANDSHAKE;
 
 /// How the paragraph before each example that is added to the smallest begins.
-const WISHES: [&str; 16] = [
+const WISHES: [&str; 17] = [
     "**Other ports**",
     "**Weights.**",
+    "**Backends by name.**",
     "**One path to another pool**",
     "**All subdomains**",
     "**By method, header or query**",

@@ -6,7 +6,7 @@ use crate::imports::named_paths;
 use crate::{none, sources};
 
 /// Module → floor. A module imports from below; on its own floor only what `SIBLINGS` lists.
-const FLOORS: [(&str, u8); 36] = [
+const FLOORS: [(&str, u8); 39] = [
     ("base", 0),
     ("proxy::socket", 1),
     ("proxy::io", 2),
@@ -34,8 +34,11 @@ const FLOORS: [(&str, u8); 36] = [
     ("control::health", 14),
     ("control::ports", 14),
     ("control::reload", 14),
+    ("control::resolve", 14),
     ("control::rollout", 14),
+    ("control::signals", 14),
     ("control::state", 14),
+    ("control::accept", 15),
     ("control::inventory", 15),
     ("control::gateway", 16),
     ("control::supervisor", 17),

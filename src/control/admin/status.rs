@@ -85,6 +85,8 @@ pub struct Pool {
 pub struct Backend {
     /// As it is written in the config.
     pub url: String,
+    /// Where it is, as `address:port` or `unix:PATH`; several where its name has several, none before its name resolves.
+    pub addresses: Vec<String>,
     /// Relative to the others of its pool.
     pub weight: u32,
     /// In flight now.
@@ -93,6 +95,8 @@ pub struct Backend {
     pub requests: u64,
     /// Of these, how many failed.
     pub failures: u64,
+    /// Why its name does not resolve; none where it does or is an address. Its last addresses serve on.
+    pub problem: Option<String>,
 }
 
 /// One certificate.

@@ -3,6 +3,7 @@
 //! Nothing is changed here: what a build made takes effect when the caller makes its snapshot current and then calls
 //! [`Certificates::swap`]. So a config that is refused has touched nothing.
 
+mod addresses;
 mod backends;
 mod certificates;
 mod coverage;
@@ -14,10 +15,11 @@ use std::sync::Arc;
 use crate::base::metrics::Registry;
 use crate::base::settings::{Problem, Severity};
 use crate::control::config::Config;
-use crate::proxy::balance::{Pool, Settings};
+use crate::proxy::balance::{Pool, Resolution, Settings};
 use crate::proxy::policy::Hsts;
 use crate::proxy::snapshot::Snapshot;
 
+pub use addresses::readdressed;
 pub use backends::Backends;
 pub use certificates::{Certificate, Certificates};
 pub use coverage::shown;
@@ -34,19 +36,24 @@ pub struct Built {
     pub warnings: Vec<Problem>,
 }
 
-/// Compiles `config`. What `previous` has under the same name goes on: counts, connections, certificates, tickets, the
-/// order of backends.
+/// Compiles `config` with the addresses that `resolution` has for the names of backends. What `previous` has under the same
+/// name goes on: counts, connections, certificates, tickets, the order of backends.
 ///
 /// # Errors
 /// Every problem, at once. Without `previous`, at the start and in `check`, a certificate or CA that cannot be used is one; at
 /// a reload it is a warning, and what its files held last serves on.
-pub fn build(config: &Config, registry: &Registry, previous: Option<&Built>) -> Result<Built, Vec<Problem>> {
+pub fn build(
+    config: &Config,
+    registry: &Registry,
+    resolution: &Resolution,
+    previous: Option<&Built>,
+) -> Result<Built, Vec<Problem>> {
     let mut problems = Vec::new();
     let certificates =
         certificates::read(&config.certificates, previous.map(|built| &built.certificates), &mut problems);
     problems.extend(coverage::problems(config, &certificates));
     let backends = backends::read(&config.pools, previous.map(|built| &built.backends), &mut problems);
-    let pools = pools(config, registry, &backends, previous);
+    let pools = pools(config, registry, (&backends, resolution), previous);
     let listeners = listeners::compile(config, registry, &certificates, previous, &mut problems);
     let routes = routes::compile(config, registry, &pools);
     let (errors, warnings) = problems.into_iter().partition::<Vec<_>, _>(|problem| problem.severity == Severity::Error);
@@ -56,9 +63,10 @@ pub fn build(config: &Config, registry: &Registry, previous: Option<&Built>) -> 
     let hsts = config.hosts.iter().filter_map(|host| Some((host.name.as_str(), host.hsts?.0.as_secs())));
     let snapshot = Snapshot {
         generation: previous.map_or(1, |built| built.snapshot.generation + 1),
+        config_generation: previous.map_or(1, |built| built.snapshot.config_generation + 1),
         listeners,
         routes,
-        hsts: Hsts::new(hsts),
+        hsts: Arc::new(Hsts::new(hsts)),
         trusted_proxies: config.server.trusted_proxies.value.clone(),
         tunnel_drain: config.server.tunnel_drain.0,
         pools,
@@ -66,11 +74,16 @@ pub fn build(config: &Config, registry: &Registry, previous: Option<&Built>) -> 
     Ok(Built { snapshot: Arc::new(snapshot), certificates, backends, warnings })
 }
 
-fn pools(config: &Config, registry: &Registry, backends: &Backends, previous: Option<&Built>) -> Vec<Arc<Pool>> {
+fn pools(
+    config: &Config,
+    registry: &Registry,
+    (backends, resolution): (&Backends, &Resolution),
+    previous: Option<&Built>,
+) -> Vec<Arc<Pool>> {
     let before = |name: &str| previous?.snapshot.pools.iter().find(|pool| pool.name == name).map(Arc::as_ref);
     let pool = |settings: &Settings| {
         let name = settings.name.as_str();
-        Arc::new(Pool::build(settings, registry, backends.of(name), before(name)))
+        Arc::new(Pool::build(settings, registry, backends.of(name), resolution, before(name)))
     };
     config.pools.iter().map(pool).collect()
 }

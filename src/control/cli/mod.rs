@@ -20,8 +20,8 @@ use std::process::ExitCode;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
+use crate::control::accept::Source;
 use crate::control::config::{LogFormat, LogLevel, Overrides};
-use crate::control::gateway::Source;
 
 /// Reads the command line, runs the one command in it and says how it went.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {

@@ -149,17 +149,25 @@ fn listeners(status: &Status) -> String {
 }
 
 fn pools(status: &Status) -> String {
-    let mut table = Table::new(["POOL", "BALANCE", "BACKEND", "WEIGHT", "ACTIVE", "REQUESTS", "FAILURES"]);
+    let mut table = Table::new(["POOL", "BALANCE", "BACKEND", "ADDRESSES", "WEIGHT", "ACTIVE", "REQUESTS", "FAILURES"]);
+    let mut problems = String::new();
     for pool in &status.pools {
         for backend in &pool.backends {
-            let [weight, active, requests, failures] =
-                [backend.weight.into(), backend.active_requests, backend.requests, backend.failures]
+            let addresses = backend.addresses.len() as u64;
+            let [addresses, weight, active, requests, failures] =
+                [addresses, backend.weight.into(), backend.active_requests, backend.requests, backend.failures]
                     .map(|number: u64| number.to_string());
-            let (name, balance) = (pool.name.clone(), pool.balance.clone());
-            table.row([name, balance, backend.url.clone(), weight, active, requests, failures]);
+            let (name, balance, url) = (pool.name.clone(), pool.balance.clone(), backend.url.clone());
+            table.row([name, balance, url, addresses, weight, active, requests, failures]);
+            if let Some(problem) = &backend.problem {
+                problems += &format!("  {}\n", plain(&format!("{}: {problem}", backend.url)));
+            }
         }
     }
-    table.show()
+    if !problems.is_empty() {
+        problems.insert_str(0, "Names that do not resolve; the addresses they had last serve on:\n");
+    }
+    table.show() + &problems
 }
 
 fn certificates(status: &Status) -> String {
@@ -200,7 +208,13 @@ mod tests {
     use crate::control::admin::status::{Backend, Certificate, Listener, Pool};
 
     fn status() -> Status {
-        let backend = |url: &str, weight| Backend { url: url.into(), weight, requests: 9, ..Backend::default() };
+        let backend = |url: &str, weight| Backend {
+            url: url.into(),
+            addresses: vec!["10.0.0.1:80".into()],
+            weight,
+            requests: 9,
+            ..Backend::default()
+        };
         Status {
             version: "0.1.0".into(),
             uptime_seconds: 3720,
@@ -233,9 +247,9 @@ mod tests {
              LISTENER  ADDRESSES    TLS  CONNECTIONS\n\
              https     0.0.0.0:443  yes  3\n\
              \n\
-             POOL  BALANCE      BACKEND       WEIGHT  ACTIVE  REQUESTS  FAILURES\n\
-             web   round_robin  http://a:80   5       0       9         0\n\
-             web   round_robin  http://bb:80  1       0       9         0\n"
+             POOL  BALANCE      BACKEND       ADDRESSES  WEIGHT  ACTIVE  REQUESTS  FAILURES\n\
+             web   round_robin  http://a:80   1          5       0       9         0\n\
+             web   round_robin  http://bb:80  1          1       0       9         0\n"
         );
     }
 
@@ -255,7 +269,9 @@ mod tests {
             problem: Some("the key does not fit".into()),
             ..Certificate::default()
         }];
+        status.pools[0].backends[1].problem = Some("it has no addresses".into());
         let text = for_people(&status);
+        assert!(text.contains("had last serve on:\n  http://bb:80: it has no addresses\n\n"), "{text}");
         assert!(
             text.contains("\n  p.toml:3:1: unknown key `prot`\n    did you mean `port`?\n  no\u{fffd}[2J\n\n"),
             "{text}"

@@ -22,5 +22,5 @@ pub use failure::Failure;
 pub use load::Loaded;
 pub use render::{line, marked};
 pub use schema::schema;
-pub use settings::{Admin, AdminListen, Config, Server, Workers};
+pub use settings::{Admin, AdminListen, Config, NameServer, Server, Workers};
 pub use sources::Sources;

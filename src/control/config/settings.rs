@@ -1,6 +1,6 @@
 //! The shape of a whole config and of the tables that belong to no station.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use crate::base::cidr::Cidr;
@@ -45,7 +45,13 @@ pub struct Server {
     /// Peers whose forwarding fields and PROXY headers are believed. Default none. It stands where it is written, or where its
     /// table does.
     pub trusted_proxies: At<Vec<Cidr>>,
+    /// Who is asked for the names of backends, in this order. Default: the name servers of `/etc/resolv.conf`.
+    pub resolver: Vec<NameServer>,
 }
+
+/// A name server: an address, and a port, 53 where it is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NameServer(pub SocketAddr);
 
 /// `workers`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -107,7 +113,33 @@ impl Server {
                 .within(Period::default()..=Period::seconds(3_600))
                 .or(Period::seconds(60)),
             trusted_proxies,
+            resolver: section
+                .key("resolver", "The name servers that are asked for the names of backends, as `ADDRESS[:PORT]`. Left out: those of /etc/resolv.conf.")
+                .list(),
         }
+    }
+}
+
+impl Setting for NameServer {
+    fn shape() -> Shape {
+        Shape::text("the address of a name server", "10.0.0.2:53")
+    }
+
+    fn read(node: &Node<'_>) -> Option<Self> {
+        let text = node.text::<Self>()?;
+        let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&text);
+        let address = bare.parse::<IpAddr>().map(|address| SocketAddr::new(address, 53)).or_else(|_| text.parse());
+        match address {
+            Ok(address) if address.port() != 0 && !address.ip().is_unspecified() => Some(Self(address)),
+            _ => node.problem(
+                format!("`{text}` is not the address of a name server"),
+                "write an IP address, with a port where it is not 53: \"10.0.0.2\", \"127.0.0.1:8600\", \"[2001:db8::1]:53\"",
+            ),
+        }
+    }
+
+    fn shown(&self) -> serde_json::Value {
+        self.0.to_string().into()
     }
 }
 

@@ -15,8 +15,8 @@ use std::process::ExitCode;
 use backends::Backends;
 use stage::Stage;
 
+use crate::control::accept::Source;
 use crate::control::config::Overrides;
-use crate::control::gateway::Source;
 
 /// Why the demo did not start.
 #[derive(Debug, thiserror::Error)]

@@ -1,36 +1,78 @@
-//! One backend of one pool, as all workers share it. It outlives a reload that leaves its URL in its pool,
-//! and the way it is spoken to.
+//! One address of one backend of one pool, as all workers share it. It outlives a reload or a look-up that leaves its URL, its
+//! address and the way it is spoken to in its pool.
 
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use super::{BackendUrl, Reach};
 use crate::base::metrics::Label;
 use crate::proxy::tls::Peer;
 
-/// One backend of one pool.
+/// Where connections to an endpoint go. Names have been looked up by then: a worker never asks DNS.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Address {
+    /// An address and a port.
+    Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// One address of one backend of one pool.
 #[derive(Debug)]
 pub struct Endpoint {
     /// Tells endpoints apart for as long as the process lives; the key of the workers' connection pools.
     pub id: u64,
     /// The URL as written in the config.
     pub url: BackendUrl,
-    /// The URL as a metrics label.
+    /// Where it is.
+    pub address: Address,
+    /// The URL as a metrics label. All addresses of one URL have the same.
     pub label: Label,
     /// How it is verified inside TLS; nothing where its URL says plain.
     pub peer: Option<Peer>,
     /// Whether connections to it can be opened.
     pub reach: Reach,
     active: AtomicU32,
+    removed: AtomicBool,
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 impl Endpoint {
     /// A new endpoint that serves nothing yet.
-    pub fn new(url: BackendUrl, label: Label, peer: Option<Peer>) -> Self {
-        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        Self { id, url, label, peer, reach: Reach::default(), active: AtomicU32::new(0) }
+    pub fn new((url, address): (BackendUrl, Address), label: Label, peer: Option<Peer>) -> Self {
+        Self {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            url,
+            address,
+            label,
+            peer,
+            reach: Reach::default(),
+            active: AtomicU32::new(0),
+            removed: AtomicBool::new(false),
+        }
+    }
+
+    /// No snapshot to come has it: its requests are finished, its unused connections are closed and no more are kept.
+    pub fn remove(&self) {
+        self.removed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is no longer in the live snapshot.
+    pub fn is_removed(&self) -> bool {
+        self.removed.load(Ordering::Relaxed)
     }
 
     /// Requests in flight, over all workers.

@@ -5,6 +5,9 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// The most picks of one cycle. Weights that would need more are scaled down, each to 1 at least.
+const MOST_PICKS: u64 = 16_384;
+
 /// The sequence and where it stands.
 #[derive(Debug, Default)]
 pub(super) struct RoundRobin {
@@ -14,7 +17,7 @@ pub(super) struct RoundRobin {
 
 impl RoundRobin {
     /// Over endpoints of these weights. A weight of 0 is never picked.
-    pub(super) fn new(weights: &[u16]) -> Self {
+    pub(super) fn new(weights: &[u32]) -> Self {
         Self { sequence: smooth(weights), cursor: AtomicUsize::new(0) }
     }
 
@@ -34,10 +37,9 @@ impl RoundRobin {
 }
 
 /// Each endpoint's picks spread evenly over the cycle: of all picks still to be made, the one that is due first, where the
-/// k-th pick of weight w is due at (2k + 1) / w (earliest deadline first). Weights are divided by what they have in common.
-fn smooth(weights: &[u16]) -> Vec<u32> {
-    let common = weights.iter().fold(0, |common, weight| gcd(common, *weight)).max(1);
-    let parts: Vec<u64> = weights.iter().map(|weight| u64::from(weight / common)).collect();
+/// k-th pick of weight w is due at (2k + 1) / w (earliest deadline first).
+fn smooth(weights: &[u32]) -> Vec<u32> {
+    let parts = parts(weights);
     // Deadlines are compared as whole numbers: 2^40 cycles a weight is exact enough that 256 picks never tie by rounding.
     let due = |part: u64, pick: u64| ((2 * pick + 1) << 40) / part;
     let mut heap: BinaryHeap<Reverse<(u64, usize, u64)>> = parts
@@ -56,7 +58,20 @@ fn smooth(weights: &[u16]) -> Vec<u32> {
     sequence
 }
 
-fn gcd(a: u16, b: u16) -> u16 {
+/// How often each endpoint is picked in a cycle: the weights, divided by what they have in common.
+fn parts(weights: &[u32]) -> Vec<u64> {
+    let common = weights.iter().fold(0, |common, weight| gcd(common, *weight)).max(1);
+    let mut parts: Vec<u64> = weights.iter().map(|weight| u64::from(weight / common)).collect();
+    let sum: u64 = parts.iter().sum();
+    if sum > MOST_PICKS {
+        for part in parts.iter_mut().filter(|part| **part > 0) {
+            *part = (*part * MOST_PICKS / sum).max(1);
+        }
+    }
+    parts
+}
+
+fn gcd(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
@@ -68,12 +83,12 @@ mod tests {
     fn shares_are_exact_over_a_cycle() {
         for weights in [&[5, 3, 1][..], &[1], &[2, 4], &[256, 1], &[0, 7, 0, 3], &[1, 1, 1, 1]] {
             let robin = RoundRobin::new(weights);
-            let mut counts = vec![0_u16; weights.len()];
+            let mut counts = vec![0_u32; weights.len()];
             for _ in 0..robin.cycle() {
                 counts[robin.next().unwrap()] += 1;
             }
             let common = weights.iter().fold(0, |a, b| gcd(a, *b));
-            let expected: Vec<u16> = weights.iter().map(|weight| weight / common).collect();
+            let expected: Vec<u32> = weights.iter().map(|weight| weight / common).collect();
             assert_eq!(counts, expected);
         }
     }
@@ -81,6 +96,16 @@ mod tests {
     #[test]
     fn no_endpoint_is_picked_in_bursts() {
         assert_eq!(smooth(&[5, 3, 1]), [0, 1, 0, 0, 1, 2, 0, 1, 0]);
+    }
+
+    #[test]
+    fn a_cycle_is_bounded_whatever_the_weights() {
+        let robin = RoundRobin::new(&[65_536, 65_535, 1, 0]);
+        assert!(robin.cycle() as u64 <= MOST_PICKS + 1);
+        let picked: Vec<usize> = (0..robin.cycle()).map(|_| robin.next().unwrap()).collect();
+        let count = |index| picked.iter().filter(|picked| **picked == index).count();
+        assert_eq!((count(2), count(3)), (1, 0));
+        assert!(count(0).abs_diff(count(1)) <= 1, "{} {}", count(0), count(1));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::base::period::Period;
 use crate::base::place::At;
 use crate::base::settings::{Node, Problem, Scalar, Section, Setting, Shape, Table};
 
-use super::BackendUrl;
+use super::{BackendUrl, Resolve};
 use crate::proxy::tls::BackendTlsSettings;
 
 /// One `[pool.NAME]`, or a pool written inline in a route.
@@ -28,6 +28,8 @@ pub struct Settings {
     pub protocol: Protocol,
     /// What connections to the backends begin with. Default nothing.
     pub send_proxy: SendProxy,
+    /// How often the names of its backends are looked up again. Default 30 s.
+    pub resolve: Resolve,
     /// How `https://` backends are verified. Default: by the system's CAs and the host of each URL.
     pub tls: Option<At<BackendTlsSettings>>,
 }
@@ -112,13 +114,16 @@ impl Table for Settings {
         let send_proxy = section
             .key("send_proxy", "What connections to the backends begin with: \"v2\" is a PROXY header of version 2 that names the client, false is nothing.")
             .or(SendProxy::default());
+        let resolve = section
+            .key("resolve", "How often host names of backends are looked up again; every address is an endpoint. 1s to 1h, or \"0s\" for only at the start and at reloads.")
+            .or(Resolve::default());
         let tls = section
             .key("tls", "How https:// backends are verified. Left out: by the system's CAs and the host of each URL.")
             .optional();
         check(section, &backends);
         without_https(section, tls.as_ref(), &backends);
         let name = section.name().clone();
-        Some(Self { name, balance, backends, retry, pool_idle, pool_lifetime, protocol, send_proxy, tls })
+        Some(Self { name, balance, backends, retry, pool_idle, pool_lifetime, protocol, send_proxy, resolve, tls })
     }
 }
 
@@ -227,8 +232,12 @@ impl Setting for BackendSettings {
 
 impl BackendSettings {
     fn keys(section: &mut Section<'_>) -> Option<Self> {
-        let url =
-            section.key("url", "Where it is: `http://host[:port]`, `https://host[:port]` or `unix:PATH`.").required();
+        let url = section
+            .key(
+                "url",
+                "Where it is: `http://host[:port]`, `https://host[:port]`, `http://_service._tcp.name` or `unix:PATH`.",
+            )
+            .required();
         let weight = section
             .key("weight", "Its share among the pool's weights. 0 to 256; 0 gets nothing.")
             .within(0..=256)

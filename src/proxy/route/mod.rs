@@ -17,6 +17,7 @@ mod token;
 mod whole;
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 use crate::base::place::At;
 use crate::proxy::message::Request;
@@ -86,21 +87,22 @@ fn values<V: Clone>(list: &[At<V>]) -> Vec<V> {
 /// All routes of a snapshot.
 #[derive(Debug)]
 pub struct Table<T> {
-    rules: Vec<Rule<T>>,
-    hosts: Hosts<Paths>,
+    /// By the place of the route in the file, like `targets`.
+    rules: Arc<[Rule]>,
+    hosts: Arc<Hosts<Paths>>,
+    targets: Vec<T>,
 }
 
 /// What is left of a route once its host and path are found: the conditions that are tried one after the other.
 #[derive(Debug)]
-struct Rule<T> {
+struct Rule {
     listeners: Box<[String]>,
     methods: Methods,
     headers: Headers,
     queries: Queries,
-    target: T,
 }
 
-impl<T> Rule<T> {
+impl Rule {
     fn matches(&self, facts: &Facts<'_>) -> bool {
         (self.listeners.is_empty() || self.listeners.iter().any(|name| name == facts.listener))
             && self.methods.match_method(facts.request.method())
@@ -109,7 +111,7 @@ impl<T> Rule<T> {
     }
 
     /// Orders rules of the same host and path, the most specific first; a stable sort leaves file order to the rest.
-    fn order(&self) -> impl Ord + use<T> {
+    fn order(&self) -> impl Ord + use<> {
         Reverse((!self.methods.is_any(), self.headers.count(), self.queries.count()))
     }
 }
@@ -117,7 +119,7 @@ impl<T> Rule<T> {
 impl<T> Table<T> {
     /// Builds the table of routes in file order.
     pub fn build(entries: impl IntoIterator<Item = Entry<T>>) -> Self {
-        let mut rules = Vec::new();
+        let (mut rules, mut targets) = (Vec::new(), Vec::new());
         let mut hosts: Hosts<Paths> = Hosts::default();
         for entry in entries {
             let index = rules.len() as u32;
@@ -127,24 +129,32 @@ impl<T> Table<T> {
                 methods: Methods::new(entry.methods),
                 headers: Headers::new(entry.headers),
                 queries: Queries::new(entry.queries),
-                target: entry.target,
             });
+            targets.push(entry.target);
         }
         hosts.each_present(|paths| paths.sort_by_key(|index| rules[index as usize].order()));
-        Self { rules, hosts }
+        Self { rules: rules.into(), hosts: Arc::new(hosts), targets }
+    }
+
+    /// The same routes with other targets. What was compiled is shared.
+    pub fn map<U>(&self, change: impl FnMut(&T) -> U) -> Table<U> {
+        let targets = self.targets.iter().map(change).collect();
+        Table { rules: Arc::clone(&self.rules), hosts: Arc::clone(&self.hosts), targets }
     }
 
     /// The target of the route that serves the request. A host whose routes all fail on the path or the conditions
     /// leaves the request to the next less specific host.
     pub fn find(&self, facts: &Facts<'_>) -> Option<&T> {
-        let fits = |index: u32| self.rules.get(index as usize).filter(|rule| rule.matches(facts));
-        let rule = self.hosts.find(facts.host, |paths| paths.find(facts.path, fits))?;
-        Some(&rule.target)
+        let fits = |index: u32| {
+            let fitting = self.rules.get(index as usize).is_some_and(|rule| rule.matches(facts));
+            self.targets.get(index as usize).filter(|_| fitting)
+        };
+        self.hosts.find(facts.host, |paths| paths.find(facts.path, fits))
     }
 
     /// Every target, in file order.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.rules.iter().map(|rule| &rule.target)
+        self.targets.iter()
     }
 }
 

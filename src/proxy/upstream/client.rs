@@ -79,6 +79,8 @@ pub(super) struct Idle {
 /// A connection of HTTP/2.
 pub(super) struct Shared {
     pub(super) handle: Handle,
+    /// What it leads to.
+    pub(super) endpoint: Arc<Endpoint>,
     pub(super) serial: u64,
     /// How long it may be without a stream, and in all.
     pub(super) limits: Limits,
@@ -152,7 +154,7 @@ impl Client {
         let mut all = self.0.kept.borrow_mut();
         let Some(kept) = all.get_mut(&key) else { return Found::Nothing };
         let now = self.0.alarms.now();
-        kept.shared.retain(|shared| shared.handle.health() != Health::Over && !shared.is_old(now));
+        kept.shared.retain(|shared| shared.is_usable(now));
         let open = |shared: &&Shared| shared.serial >= wanted.since && shared.handle.health() == Health::Open;
         if let Some(Shared { handle, .. }) = kept.shared.iter().find(open) {
             if !wanted.replayable && handle.silence() > FRESH {
@@ -213,7 +215,7 @@ impl Client {
         .await;
     }
 
-    /// Keeps a connection whose exchange is complete.
+    /// Keeps a connection whose exchange is complete, unless its endpoint was removed meanwhile.
     pub(super) fn give(&self, mut connection: Connection, limits: Limits) {
         let keep = connection.keep(limits.idle);
         if !connection.keeps || !connection.stream.channel.input().is_empty() || keep.is_zero() {
@@ -233,12 +235,14 @@ impl Client {
         }
     }
 
-    /// Closes connections that have been unused for too long or that their backend has closed. To be called about once a second.
+    /// Closes connections that have been unused for too long, that their backend has closed, or whose endpoint was removed. To be
+    /// called about once a second.
     pub fn sweep(&self) {
         let now = self.0.alarms.now();
         self.0.kept.borrow_mut().retain(|_, kept| {
-            kept.idle.retain(|entry| now < entry.until && entry.connection.stream.channel.is_quiet());
-            kept.shared.retain(|shared| shared.handle.health() != Health::Over && !shared.is_old(now));
+            // Only here: an exchange of an older snapshot may be about to use what it has just opened.
+            kept.idle.retain(|entry| now < entry.until && entry.connection.is_quiet_and_wanted());
+            kept.shared.retain(|shared| shared.is_usable(now) && !shared.endpoint.is_removed());
             !(kept.idle.is_empty() && kept.shared.is_empty() && kept.openings.is_empty())
         });
     }
@@ -286,9 +290,10 @@ impl Kept {
 }
 
 impl Shared {
-    /// Whether it has been without a stream, or open, for as long as it may.
-    fn is_old(&self, now: Moment) -> bool {
+    /// Whether it may get another stream, now or later: it is open, and has not been so, or without a stream, for too long.
+    fn is_usable(&self, now: Moment) -> bool {
         let idle = self.handle.idle().is_some_and(|idle| idle >= self.limits.idle);
-        idle || self.limits.lifetime.is_some_and(|lifetime| now >= self.handle.opened().plus(lifetime))
+        let old = self.limits.lifetime.is_some_and(|lifetime| now >= self.handle.opened().plus(lifetime));
+        !idle && !old && self.handle.health() != Health::Over
     }
 }

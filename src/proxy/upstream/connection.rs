@@ -1,12 +1,13 @@
 //! An HTTP/1.1 connection to a backend.
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::backend::Broken;
 use super::client::Key;
 use crate::base::alarm::Moment;
-use crate::proxy::balance::{Pool, SendProxy};
+use crate::proxy::balance::{Endpoint, Pool, SendProxy};
 use crate::proxy::fault::Fault;
 use crate::proxy::http::body::Length;
 use crate::proxy::http::h1::framing::{self, Framing};
@@ -43,6 +44,8 @@ pub(super) struct Connection {
     pub(super) stream: Stream,
     /// Which of the worker's pools it belongs to.
     pub(super) key: Key,
+    /// What it leads to.
+    pub(super) endpoint: Arc<Endpoint>,
     /// Whether the backend lets it be used again after the answer under way.
     pub(super) keeps: bool,
     /// How long the backend keeps it open unused, where it said so.
@@ -64,10 +67,11 @@ pub(super) struct Connection {
 
 impl Connection {
     /// A connection on which nothing was said yet.
-    pub(super) fn new(stream: Stream, key: Key, (serial, now): (u64, Moment)) -> Self {
+    pub(super) fn new(stream: Stream, key: Key, endpoint: &Arc<Endpoint>, (serial, now): (u64, Moment)) -> Self {
         Self {
             stream,
             key,
+            endpoint: Arc::clone(endpoint),
             keeps: false,
             keep_alive: None,
             serial,
@@ -80,8 +84,14 @@ impl Connection {
         }
     }
 
-    /// How long it may be kept unused, at most `most`.
+    /// Whether it may stay: the backend has neither closed it nor sent anything, and is still in the pool.
+    pub(super) fn is_quiet_and_wanted(&self) -> bool {
+        self.stream.channel.is_quiet() && !self.endpoint.is_removed()
+    }
+
+    /// How long it may be kept unused, at most `most`; not at all where its endpoint was removed.
     pub(super) fn keep(&self, most: Duration) -> Duration {
+        let most = if self.endpoint.is_removed() { Duration::ZERO } else { most };
         self.keep_alive.map_or(most, |announced| announced.min(most))
     }
 

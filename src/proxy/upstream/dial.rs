@@ -4,24 +4,20 @@
 
 use std::cell::Cell;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Instant;
 
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::net::{TcpStream, UnixStream};
 
 use crate::base::alarm::{Alarm, Moment};
-use crate::proxy::balance::{Endpoint, Protocol, Target};
+use crate::proxy::balance::{Address, Endpoint, Protocol};
 use crate::proxy::fault::Fault;
 use crate::proxy::io::Io;
 use crate::proxy::listen::proxy_protocol::Header;
 use crate::proxy::socket::Socket;
 use crate::proxy::tls::{self, Agreed, HandshakeFailure, Offer};
-
-/// How many addresses of a name are tried for one connection.
-const MOST_ADDRESSES: usize = 8;
 
 /// Why there is no connection: for the client, and for the log.
 struct Failure {
@@ -44,17 +40,17 @@ pub(super) async fn dial(
             alarm.poll(cx, due).map(|()| Err(Failure { fault: Fault::ConnectTimeout, detail: stage.get().to_owned() }))
         }
     });
-    let backend = endpoint.url.text.as_str();
+    let (backend, address) = (endpoint.url.text.as_str(), &endpoint.address);
     match opened.await {
         Ok(opened) => {
             if endpoint.reach.opened() {
-                tracing::info!(backend, "connections to a backend can be opened again");
+                tracing::info!(backend, %address, "connections to a backend can be opened again");
             }
             Ok(opened)
         }
         Err(Failure { fault, detail }) => {
             if endpoint.reach.failed(fault.reason(), Instant::now()) {
-                tracing::warn!(backend, reason = fault.reason(), detail, "no connection to a backend can be opened");
+                tracing::warn!(backend, %address, reason = fault.reason(), detail, "no connection to a backend can be opened");
             }
             Err(fault)
         }
@@ -66,7 +62,7 @@ async fn connect(
     (protocol, header): (Protocol, Option<Header>),
     stage: &Cell<&'static str>,
 ) -> Result<(Io, Agreed), Failure> {
-    let mut socket = reach(&endpoint.url.target).await?;
+    let mut socket = reach(&endpoint.address).await?;
     if let Some(header) = header {
         // Not with the first bytes of the request: before the handshake, where there is one.
         socket.write_all(&header.to_v2()).await?;
@@ -101,23 +97,11 @@ impl From<HandshakeFailure> for Failure {
 }
 
 /// Connects a socket.
-async fn reach(target: &Target) -> io::Result<Socket> {
-    let stream = match target {
-        Target::Address(address) => TcpStream::connect(*address).await?,
-        Target::Name(name, port) => first_of(lookup_host((name.as_str(), *port)).await?).await?,
-        Target::Unix(path) => return UnixStream::connect(path).await.map(Socket::Unix),
+async fn reach(address: &Address) -> io::Result<Socket> {
+    let stream = match address {
+        Address::Tcp(address) => TcpStream::connect(*address).await?,
+        Address::Unix(path) => return UnixStream::connect(path).await.map(Socket::Unix),
     };
     stream.set_nodelay(true)?;
     Ok(Socket::Tcp(stream))
-}
-
-async fn first_of(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<TcpStream> {
-    let mut last = io::Error::from(io::ErrorKind::NotFound);
-    for address in addresses.take(MOST_ADDRESSES) {
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
 }

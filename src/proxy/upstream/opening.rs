@@ -89,12 +89,12 @@ pub(super) async fn h1(
     due: Moment,
 ) -> Result<Connection, Fault> {
     let (io, _) = dial(wanted.endpoint, (Protocol::Http1, key.header), alarm, due).await?;
-    Ok(connection(room, key, io))
+    Ok(connection(room, key, wanted.endpoint, io))
 }
 
-fn connection(room: &Room, key: Key, io: Io) -> Connection {
+fn connection(room: &Room, key: Key, endpoint: &Arc<Endpoint>, io: Io) -> Connection {
     let stream = Stream::new(Channel::new(io, Rc::clone(&room.buffers)));
-    Connection::new(stream, key, (room.next_serial(), room.alarms.now()))
+    Connection::new(stream, key, endpoint, (room.next_serial(), room.alarms.now()))
 }
 
 /// The task of a connection that may speak HTTP/2: opens it, tells who waits, and drives it to its end.
@@ -115,13 +115,14 @@ pub(super) fn shared(
             match opened {
                 Opened::H1(io) => {
                     kept.chose_h1 = true;
-                    let connection = connection(&room, key, io);
+                    let connection = connection(&room, key, &endpoint, io);
                     let until = room.alarms.now().plus(limits.idle);
                     kept.idle.push(Idle { connection, until });
                 }
                 Opened::H2(handle, connection) => {
                     driven = Some(connection);
-                    kept.shared.push(Shared { handle, serial: room.next_serial(), limits });
+                    let endpoint = Arc::clone(&endpoint);
+                    kept.shared.push(Shared { handle, endpoint, serial: room.next_serial(), limits });
                 }
             }
         });

@@ -1,5 +1,7 @@
 //! Pieces of config that many tests begin with.
 
+use super::dns::NameServer;
+
 /// A TLS listener called `https` with the certificate that every home has.
 pub(crate) const HTTPS: &str = r#"
 [[listener]]
@@ -35,4 +37,17 @@ pub(crate) fn route_to_h2(backends: &[&dyn std::fmt::Display], route: &str, pool
     let list: Vec<_> = backends.iter().map(|backend| format!("\"{backend}\"")).collect();
     let pool = format!("protocol = \"h2\"\nbackends = [{}]\n{pool}\n", list.join(", "));
     format!("\n[[route]]\nname = \"all\"\npool = \"p\"\n{route}\n[pool.p]\n{pool}")
+}
+
+/// `[server]` of a gateway that asks these name servers, in this order.
+pub(crate) fn asking(servers: &[&NameServer]) -> String {
+    let list: Vec<String> = servers.iter().map(|server| format!("\"{server}\"")).collect();
+    format!("[server]\nresolver = [{}]\n", list.join(", "))
+}
+
+/// The listener `http` and one pool `p` with this backend, whose name is looked up each second.
+pub(crate) fn named(servers: &[&NameServer], backend: &str) -> String {
+    let server = asking(servers);
+    let pool = format!("[pool.p]\nresolve = \"1s\"\nbackends = [\"{backend}\"]\n");
+    format!("{server}{HTTP}[[route]]\nname = \"all\"\npool = \"p\"\n{pool}")
 }

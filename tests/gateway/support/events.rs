@@ -26,3 +26,9 @@ pub(crate) const BACKEND_TLS_REPLACED: &str = "backend TLS files replaced";
 pub(crate) const BACKEND_TLS_REFUSED: &str = "backend TLS files refused";
 /// A config went live that the operator should look at: `problem`.
 pub(crate) const CONFIG_ACCEPTED_WITH_WARNING: &str = "config accepted with a warning";
+/// The name of a backend has addresses, the first ones or others: `name`, `addresses`.
+pub(crate) const NAME_RESOLVED: &str = "backend name resolved";
+/// The name of a backend does not resolve; its last addresses serve on: `name`, `problem`, `addresses` (how many).
+pub(crate) const NAME_FAILS: &str = "backend name does not resolve";
+/// The name of a backend resolves after it did not: `name`, `addresses` (how many).
+pub(crate) const NAME_MENDED: &str = "backend name resolves again";

@@ -8,6 +8,7 @@ pub(crate) mod backend;
 pub(crate) mod client;
 pub(crate) mod configs;
 pub(crate) mod curl;
+pub(crate) mod dns;
 pub(crate) mod echo;
 pub(crate) mod events;
 pub(crate) mod frames;

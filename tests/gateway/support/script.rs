@@ -34,7 +34,11 @@ pub(crate) struct Received {
 impl Script {
     /// Plays `act` on a thread for each connection.
     pub(crate) fn playing(act: impl Fn(&mut Conversation) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::playing_on(TcpListener::bind("127.0.0.1:0").unwrap(), act)
+    }
+
+    /// Plays `act` on a thread for each connection of a socket that listens.
+    pub(crate) fn playing_on(listener: TcpListener, act: impl Fn(&mut Conversation) + Send + Sync + 'static) -> Self {
         let address = listener.local_addr().unwrap();
         let (sender, received) = mpsc::channel();
         let act = Arc::new(act);

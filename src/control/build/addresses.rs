@@ -1,0 +1,55 @@
+//! The same config with other addresses.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Built;
+use crate::base::metrics::Registry;
+use crate::control::config::Config;
+use crate::proxy::balance::{Pool, Resolution};
+use crate::proxy::snapshot::{Action, Route, Snapshot};
+
+/// The snapshot of `built` where names of backends have the addresses of `resolution`; none where that changes nothing. What
+/// has no changed pool is shared with the snapshot before: nothing is read or compiled again.
+pub fn readdressed(
+    config: &Config,
+    built: &Built,
+    registry: &Registry,
+    resolution: &Resolution,
+) -> Option<Arc<Snapshot>> {
+    let before = &built.snapshot;
+    let mut changed = HashMap::new();
+    let pools = config.pools.iter().zip(&before.pools).map(|(settings, known)| {
+        let pool =
+            Arc::new(Pool::build(settings, registry, built.backends.of(&settings.name), resolution, Some(known)));
+        if pool.spreads_like(known) {
+            return Arc::clone(known);
+        }
+        changed.insert(pool.name.clone(), Arc::clone(&pool));
+        pool
+    });
+    let pools: Vec<Arc<Pool>> = pools.collect();
+    (!changed.is_empty()).then(|| {
+        Arc::new(Snapshot {
+            generation: before.generation + 1,
+            config_generation: before.config_generation,
+            listeners: before.listeners.clone(),
+            routes: before.routes.map(|route| rerouted(route, &changed)),
+            pools,
+            hsts: Arc::clone(&before.hsts),
+            trusted_proxies: before.trusted_proxies.clone(),
+            tunnel_drain: before.tunnel_drain,
+        })
+    })
+}
+
+/// The route with its pool as it is now.
+fn rerouted(route: &Arc<Route>, changed: &HashMap<String, Arc<Pool>>) -> Arc<Route> {
+    match &route.action {
+        Action::Forward(pool) => match changed.get(&pool.name) {
+            Some(pool) => Arc::new(Route { action: Action::Forward(Arc::clone(pool)), ..Route::clone(route) }),
+            None => Arc::clone(route),
+        },
+        Action::Redirect(_) | Action::Respond(_) => Arc::clone(route),
+    }
+}
