@@ -1,10 +1,13 @@
 //! WebSockets: an upgrade of HTTP/1.1 or an extended CONNECT of HTTP/2 in, either of them out.
 
+use crate::support::authority::Authority;
 use crate::support::configs::{HTTP, HTTPS, route_to};
 use crate::support::echo::{self, Http2Echo};
 use crate::support::gateway::Gateway;
 use crate::support::http2::Http2;
 use crate::support::script::Script;
+use crate::support::secure;
+use crate::support::servers::Nginx;
 
 pub(crate) const HANDSHAKE: &str = "GET /chat?x=1 HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive, Upgrade\r\n\
      Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
@@ -136,6 +139,29 @@ fn a_backend_that_carries_no_tunnels_is_502() {
     let answer = gateway.client("http").ask(HANDSHAKE);
     assert_eq!((answer.status, answer.refusal()), (502, Some("http_upgrade_failed")), "{answer:?}");
     assert_eq!(gateway.access(|line| line["status"] == 502)["reason"], "no_tunnel");
+}
+
+#[test]
+fn a_backend_that_speaks_both_carries_tunnels_over_http1_where_http2_has_none() {
+    let authority = Authority::new();
+    let home = secure::home("", &authority);
+    let pair = secure::nginx_pair(&home, &authority.issue(&["127.0.0.1"]));
+    let application = echo::over_http1();
+    // Its HTTP/2 has no extended CONNECT.
+    let nginx = Nginx::secure_http2(&format!(
+        "{pair} location / {{ return 200 $server_protocol; }}
+         location /chat {{ proxy_pass {application}; proxy_http_version 1.1;
+                           proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade; }}"
+    ));
+    home.replace("portcullis.toml", &secure::config(&[&nginx], secure::CA));
+    let gateway = Gateway::in_home(home);
+    let mut other = gateway.client("http");
+    for _ in 0..2 {
+        assert_eq!(other.ask("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").text(), "HTTP/2.0");
+        let mut client = gateway.client("http");
+        assert_eq!(client.ask(HANDSHAKE).status, 101);
+        assert_eq!(client.send(b"ping").exactly(4).unwrap(), b"ping");
+    }
 }
 
 #[test]

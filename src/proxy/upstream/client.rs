@@ -98,6 +98,15 @@ pub(super) struct Wanted<'a> {
     pub(super) since: u64,
 }
 
+impl Wanted<'_> {
+    /// Whether it is to go over HTTP/2 where there is such a connection. Few backends take a WebSocket there: one that could have
+    /// chosen HTTP/1.1 gets it over that.
+    fn may_use(&self, shared: &Shared) -> bool {
+        let chosen = self.call.pool.protocol == Protocol::Auto;
+        !(chosen && self.call.request.tunnel) || shared.handle.takes_tunnels()
+    }
+}
+
 /// What there is of connections.
 enum Found {
     H1(Connection),
@@ -156,7 +165,7 @@ impl Client {
         let now = self.0.alarms.now();
         kept.shared.retain(|shared| shared.is_usable(now));
         let open = |shared: &&Shared| shared.serial >= wanted.since && shared.handle.health() == Health::Open;
-        if let Some(Shared { handle, .. }) = kept.shared.iter().find(open) {
+        if let Some(Shared { handle, .. }) = kept.shared.iter().filter(|shared| wanted.may_use(shared)).find(open) {
             if !wanted.replayable && handle.silence() > FRESH {
                 return Found::Doubtful(handle.probe());
             }
@@ -179,7 +188,9 @@ impl Client {
             Protocol::Http1 => false,
             Protocol::Http2 => true,
             Protocol::Auto => {
-                wanted.endpoint.url.secure && !self.0.kept.borrow().get(&key).is_some_and(|kept| kept.chose_h1)
+                let all = self.0.kept.borrow();
+                let h1 = |kept: &Kept| kept.chose_h1 || kept.shared.iter().any(|shared| !wanted.may_use(shared));
+                wanted.endpoint.url.secure && !all.get(&key).is_some_and(h1)
             }
         }
     }

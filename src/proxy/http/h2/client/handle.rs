@@ -115,6 +115,11 @@ impl Handle {
         self.send.current_max_send_streams().min(MOST_STREAMS)
     }
 
+    /// Whether a stream may become a tunnel (RFC 8441 §3).
+    pub fn takes_tunnels(&self) -> bool {
+        self.send.is_extended_connect_protocol_enabled()
+    }
+
     /// How long it has had no stream; nothing where it has one.
     pub fn idle(&self) -> Option<Duration> {
         (self.state.streams.get() == 0).then(|| self.state.alarms.now().since(self.state.idle_since.get()))

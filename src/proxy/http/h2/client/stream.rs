@@ -65,7 +65,7 @@ impl Stream {
     /// A connection that takes no more streams, a request that HTTP/2 has no spelling for, a tunnel to a backend that has none.
     pub fn open(handle: &Handle, asking: Asking<'_>) -> Result<Self, Broken> {
         let refused = |fault| Broken { fault, unprocessed: false, stale: false };
-        if asking.length == Length::Tunnel && !handle.send.is_extended_connect_protocol_enabled() {
+        if asking.length == Length::Tunnel && !handle.takes_tunnels() {
             return Err(refused(Fault::NoTunnel));
         }
         let head = head::request(asking.request, asking.secure).map_err(refused)?;
