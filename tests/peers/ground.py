@@ -179,6 +179,12 @@ def wait_for_port(port, process):
     raise RuntimeError(f"{process.name}: nothing accepts on port {port}")
 
 
+def shortly(result):
+    """A result in a line that can be read, cut where it is long."""
+    text = str(result)
+    return text if len(text) <= 400 else f"{text[:400]}… ({len(text)} characters)"
+
+
 def compare(columns):
     """Says where a column of `{name: {case: result}}` differs from the first; leaves with 1 if any does."""
     (first, expected), *others = columns.items()
@@ -186,7 +192,7 @@ def compare(columns):
     for name, results in others:
         for case in sorted(expected.keys() | results.keys()):
             if results.get(case) != expected.get(case):
-                wrong.append(f"  {case}\n    {first}: {expected.get(case)}\n    {name}: {results.get(case)}")
+                wrong.append(f"  {case}\n    {first}: {shortly(expected.get(case))}\n    {name}: {shortly(results.get(case))}")
     print(f"{len(expected)} cases, the same in: {', '.join(columns)}" if not wrong else "\n".join(["not the same:", *wrong]))
     if wrong:
         raise SystemExit(1)

@@ -108,9 +108,10 @@ class Matrix:
         return f"{count} turns, then {await call.read()}, {await call.code()}"
 
     async def metadata_and_compression(self):
+        # Below 8 KiB together with what the gateway adds: beyond that grpcio refuses some calls by chance.
         metadata = [("probe-one", "a value"), ("probe-two", "1"), ("probe-two", "2"), ("probe-empty", ""),
-                    ("probe-odd", "!\"#$%&'()*+,-./:;<=>?@[]^_`{|}~"), ("probe-long", "x" * 4000), ("probe-all-bin", bytes(range(256))),
-                    ("probe-many-bin", b"1"), ("probe-many-bin", b"22"), ("probe-none-bin", b""), ("probe-long-bin", bytes(3000))]
+                    ("probe-odd", "!\"#$%&'()*+,-./:;<=>?@[]^_`{|}~"), ("probe-long", "x" * 3000), ("probe-all-bin", bytes(range(256))),
+                    ("probe-many-bin", b"1"), ("probe-many-bin", b"22"), ("probe-none-bin", b""), ("probe-long-bin", bytes(1500))]
         await self.case("metadata", "Metadata", b"with", metadata)
         await self.case("many metadata", "Metadata", b"with", [(f"probe-{number}", str(number)) for number in range(60)])
         for compression in (grpc.Compression.Gzip, grpc.Compression.Deflate, grpc.Compression.NoCompression):
