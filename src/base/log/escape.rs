@@ -3,16 +3,16 @@
 /// The longest a single value gets, in bytes before escaping. What is cut ends in `...`.
 pub(super) const LONGEST: usize = 2048;
 
-/// Which bytes stay as they are between quotes. Tables, because every byte of every line is looked up.
+/// Which bytes stay as they are between quotes.
 const PLAIN: [bool; 256] = table(b"\"\\");
-
-/// Which bytes stay as they are in a bare word.
-const PLAIN_WORD: [bool; 256] = table(b"\"\\ =");
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// For text lines, between double quotes: everything but printable ASCII becomes `\xHH`.
 pub(super) fn text(value: &[u8], out: &mut Vec<u8>) {
+    if is_plain::<false>(value) {
+        return out.extend_from_slice(value);
+    }
     let (value, cut) = bounded(value);
     runs(
         value,
@@ -28,10 +28,9 @@ pub(super) fn text(value: &[u8], out: &mut Vec<u8>) {
 
 /// For text lines, as a whole word: bare where it is plain, else between quotes; `-` where it is empty.
 pub(super) fn word(value: &[u8], out: &mut Vec<u8>) {
-    let plain = |byte: &u8| PLAIN_WORD[usize::from(*byte)];
     if value.is_empty() {
         out.push(b'-');
-    } else if value.len() <= LONGEST && value.iter().all(plain) {
+    } else if is_plain::<true>(value) {
         out.extend_from_slice(value);
     } else {
         out.push(b'"');
@@ -132,6 +131,21 @@ fn unsafe_to_show(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
         || matches!(character, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Whether a value stays as it is, between quotes or as a bare word: nearly all do. Bytes are told in blocks, without a branch
+/// for each, because every byte of every line is.
+fn is_plain<const WORD: bool>(value: &[u8]) -> bool {
+    const BLOCK: usize = 16;
+    let plain = |byte: u8| {
+        let shown = (b' '..=b'~').contains(&byte) & (byte != b'"') & (byte != b'\\');
+        shown & !(WORD & ((byte == b' ') | (byte == b'=')))
+    };
+    let all_plain = |block: &[u8; BLOCK]| block.iter().fold(true, |all, byte| all & plain(*byte));
+    let (blocks, rest) = value.as_chunks::<BLOCK>();
+    let mut last = [b'a'; BLOCK];
+    last[..rest.len()].copy_from_slice(rest);
+    value.len() <= LONGEST && blocks.iter().all(all_plain) && all_plain(&last)
 }
 
 /// Copies the stretches without special bytes whole.

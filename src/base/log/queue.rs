@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::settings::Settings;
 
-/// Messages that may wait: at most some 30 MiB with every batch full.
-pub(super) const DEPTH: usize = 1024;
+/// Messages that may wait: at most some 40 MiB with every batch full.
+pub(super) const DEPTH: usize = 512;
 
 /// What the log thread gets.
 pub(super) enum Message {

@@ -13,7 +13,7 @@ use super::settings::{Format, Settings};
 use super::stamp::Stamp;
 
 /// Lines are handed to the log thread when this much has come together.
-const BATCH: usize = 16 << 10;
+const BATCH: usize = 64 << 10;
 
 /// What is written about one request. Client-chosen values may hold any bytes and be of any length.
 #[derive(Clone, Copy, Debug)]
