@@ -52,7 +52,7 @@ fn sent_on(mut response: Response, answered: &Answered, framing: Framing, method
         return;
     }
     if response.status == 204 {
-        response.fields.remove(b"content-length");
+        response.fields.remove(Name::ContentLength);
     }
     let mut sent = Vec::new();
     write::response_open(&mut sent, &response);

@@ -7,7 +7,7 @@ use crate::proxy::balance::{Pool, SendProxy};
 use crate::proxy::fault::Fault;
 use crate::proxy::http::body::{Downstream, Length};
 use crate::proxy::http::{grpc, hop_by_hop};
-use crate::proxy::message::Request;
+use crate::proxy::message::{Name, Request};
 use crate::proxy::snapshot::Route;
 use crate::proxy::upstream::{self, Call, Timeouts};
 use crate::proxy::worker::Worker;
@@ -29,7 +29,7 @@ impl<'a> Exchange<'a> {
             return Err(Fault::BodyTooLarge);
         }
         if !client.expects_continue() {
-            request.fields.remove(b"expect");
+            request.fields.remove(Name::Expect);
         }
         let connection = self.connection;
         let worker = &connection.worker;
@@ -38,7 +38,7 @@ impl<'a> Exchange<'a> {
         hop_by_hop::strip_response(&mut response.fields).map_err(|_| Fault::BackendMalformed)?;
         if response.status == 204 {
             // It has no body whatever it announces (RFC 9110 §8.6); a client that waits for one would take the next answer for it.
-            response.fields.remove(b"content-length");
+            response.fields.remove(Name::ContentLength);
         }
         set_hsts(response, hsts);
         self.start(client, response, begun.length());

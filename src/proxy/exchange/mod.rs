@@ -17,7 +17,7 @@ use crate::proxy::fault::{Fault, Malformed};
 use crate::proxy::http::body::Downstream;
 use crate::proxy::http::forwarded::{self, Client, Forwarding, RequestIds};
 use crate::proxy::http::{Deciding, Host, answer, hop_by_hop};
-use crate::proxy::message::{Request, Response, Span};
+use crate::proxy::message::{Name, Request, Response, Span};
 use crate::proxy::policy;
 use crate::proxy::route::{EncodedSlash, Facts};
 use crate::proxy::snapshot::{Action, Listener, Route};
@@ -162,6 +162,6 @@ fn deciding(request: &Request) -> Result<Deciding<'_>, Fault> {
 
 fn set_hsts(response: &mut Response, value: Option<&[u8]>) {
     if let Some(value) = value {
-        response.fields.set(b"strict-transport-security", value);
+        response.fields.set(Name::StrictTransportSecurity, value);
     }
 }

@@ -62,10 +62,8 @@ impl Exchange<'_> {
         response: &mut Response,
         body: &[u8],
     ) -> Result<(), Fault> {
-        let mut length = Vec::with_capacity(20);
-        number(&mut length, body.len() as u64);
         if !matches!(response.status, 204 | 304) {
-            response.fields.set(b"content-length", &length);
+            response.fields.set_written(Name::ContentLength, |length| number(length, body.len() as u64));
         }
         let empty = body.is_empty() || request.method() == b"HEAD" || matches!(response.status, 204 | 304);
         self.start(client, response, if empty { Length::Empty } else { Length::Known(body.len() as u64) });

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{Host, trace};
 use crate::base::cidr::{Cidr, any_contains};
-use crate::base::decimal;
+use crate::base::{decimal, hex::hex};
 use crate::proxy::message::{Fields, Name, Request};
 
 /// The most elements of `X-Forwarded-For` that are walked.
@@ -74,19 +74,19 @@ pub fn apply(request: &mut Request, forwarding: &Forwarding, ids: &mut RequestId
     let trusted = client.trusted_peer;
     request.fields.retain(|name, raw, _| keeps(name, raw, trusted));
     let append_peer = |list: &mut Vec<u8>| decimal::address(list, client.peer);
-    request.fields.extend_list(Name::XForwardedFor, b"x-forwarded-for", append_peer);
+    request.fields.extend_list(Name::XForwardedFor, append_peer);
     if !says_once(&request.fields, Name::XForwardedProto, |value| matches!(value, b"http" | b"https")) {
         let scheme: &[u8] = if tls { b"https" } else { b"http" };
-        request.fields.set(b"x-forwarded-proto", scheme);
+        request.fields.set(Name::XForwardedProto, scheme);
     }
     if !says_once(&request.fields, Name::XForwardedHost, |value| Host::parse(value).is_ok()) {
-        request.fields.remove(b"x-forwarded-host");
+        request.fields.remove(Name::XForwardedHost);
         if !request.authority().is_empty() {
-            request.add_authority(b"x-forwarded-host");
+            request.set_authority_field(Name::XForwardedHost);
         }
     }
     if !says_once(&request.fields, Name::XRequestId, is_request_id) {
-        request.fields.set(b"x-request-id", &ids.next_id());
+        request.fields.set(Name::XRequestId, &ids.next_id());
     }
     trace::pass_on_or_start(&mut request.fields, ids);
 }
@@ -147,10 +147,18 @@ impl RequestIds {
         Self { random }
     }
 
+    /// 64 random bits, in 16 hex digits.
+    pub fn next_half(&mut self) -> [u8; 16] {
+        hex(self.random.u64(..))
+    }
+
     /// The next id, in 32 hex digits.
     pub fn next_id(&mut self) -> [u8; 32] {
-        let bits = self.random.u128(..);
-        std::array::from_fn(|index| b"0123456789abcdef"[(bits >> (index * 4)) as usize & 15])
+        let mut id = [0; 32];
+        for half in id.chunks_exact_mut(16) {
+            half.copy_from_slice(&self.next_half());
+        }
+        id
     }
 }
 

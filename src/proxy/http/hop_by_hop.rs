@@ -2,10 +2,22 @@
 //! ours are added, so that a `Connection: X-Forwarded-For` cannot take ours away.
 
 use crate::proxy::fault::Malformed;
-use crate::proxy::message::{Fields, Name, list_members};
+use crate::proxy::message::{Fields, Name, NameSet, list_members};
 
 /// The most bytes of `Connection` values in one message: each option they name is held against every field.
 pub const LONGEST_CONNECTION: usize = 1024;
+
+const HOP_BY_HOP: NameSet = NameSet::of(&[
+    Name::Connection,
+    Name::KeepAlive,
+    Name::ProxyConnection,
+    Name::ProxyAuthenticate,
+    Name::ProxyAuthorization,
+    Name::Te,
+    Name::TransferEncoding,
+    Name::Upgrade,
+    Name::Http2Settings,
+]);
 
 /// Strips a request on its way to a backend. `TE` stays where, and as far as, it says `trailers`; `Trailer` stays.
 ///
@@ -39,23 +51,8 @@ fn strip(fields: &mut Fields) -> Result<(), Malformed> {
     if length > 0 {
         fields.remove_listed(Name::Connection, |name| name == Name::Other);
     }
-    fields.retain(|name, _, _| !is_hop_by_hop(name));
+    fields.remove_all(HOP_BY_HOP);
     Ok(())
-}
-
-fn is_hop_by_hop(name: Name) -> bool {
-    matches!(
-        name,
-        Name::Connection
-            | Name::KeepAlive
-            | Name::ProxyConnection
-            | Name::ProxyAuthenticate
-            | Name::ProxyAuthorization
-            | Name::Te
-            | Name::TransferEncoding
-            | Name::Upgrade
-            | Name::Http2Settings
-    )
 }
 
 #[cfg(test)]

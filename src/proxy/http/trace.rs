@@ -15,13 +15,11 @@ pub fn pass_on_or_start(fields: &mut Fields, ids: &mut RequestIds) {
     if well {
         return;
     }
-    let (trace, parent) = (ids.next_id(), ids.next_id());
-    let mut value = Vec::with_capacity(LENGTH);
-    for part in [&b"00-"[..], &trace, b"-", &parent[..16], b"-01"] {
-        value.extend_from_slice(part);
-    }
-    fields.remove(b"tracestate");
-    fields.set(b"traceparent", &value);
+    let (trace, parent) = (ids.next_id(), ids.next_half());
+    fields.remove(Name::Tracestate);
+    fields.set_written(Name::Traceparent, |value| {
+        [&b"00-"[..], &trace, b"-", &parent, b"-01"].iter().for_each(|part| value.extend_from_slice(part));
+    });
 }
 
 /// `version-trace-parent-flags` in lower-case hex (W3C Trace Context §3.2). Of later versions only the beginning is known.

@@ -37,6 +37,8 @@ pub struct Field {
 pub struct Fields {
     arena: Vec<u8>,
     list: Vec<Field>,
+    /// A bit for each name that was added: most names are asked for where they are not.
+    seen: u64,
 }
 
 impl Fields {
@@ -44,6 +46,7 @@ impl Fields {
     pub fn clear(&mut self) {
         self.arena.clear();
         self.list.clear();
+        self.seen = 0;
     }
 
     /// Gives memory beyond `bytes` and `fields` back, so that one large head does not stay paid for.
@@ -67,6 +70,11 @@ impl Fields {
     /// Adds a field whose bytes are in the arena already.
     pub fn push_stored(&mut self, raw_name: Span, value: Span) {
         let name = Name::of(self.bytes(raw_name));
+        self.push(name, raw_name, value);
+    }
+
+    fn push(&mut self, name: Name, raw_name: Span, value: Span) {
+        self.seen |= bit(name);
         self.list.push(Field { name, raw_name, value });
     }
 
@@ -77,18 +85,48 @@ impl Fields {
         self.push_stored(raw_name, value);
     }
 
-    /// Replaces every field of that name by one.
-    pub fn set(&mut self, name: &[u8], value: &[u8]) {
-        self.remove(name);
-        self.add(name, value);
+    /// Adds a field of which it is known already what [`Name::of`] says of its name.
+    pub fn add_known(&mut self, name: Name, raw_name: &[u8], value: &[u8]) {
+        let raw_name = self.store(raw_name);
+        let value = self.store(value);
+        self.push(name, raw_name, value);
     }
 
-    /// Removes every field of that name, compared without case.
-    pub fn remove(&mut self, name: &[u8]) {
-        let Self { arena, list } = self;
-        match Name::of(name) {
-            Name::Other => list.retain(|field| !arena[field.raw_name.range()].eq_ignore_ascii_case(name)),
-            known => list.retain(|field| field.name != known),
+    /// Replaces every field of a known name by one.
+    pub fn set(&mut self, name: Name, value: &[u8]) {
+        self.set_written(name, |into| into.extend_from_slice(value));
+    }
+
+    /// Replaces every field of a known name by one whose value `write` appends to the bytes it is given. It changes nothing of
+    /// what is there already.
+    pub fn set_written(&mut self, name: Name, write: impl FnOnce(&mut Vec<u8>)) {
+        self.remove(name);
+        let raw_name = self.store(name.text());
+        let start = self.arena.len();
+        write(&mut self.arena);
+        self.push(name, raw_name, Span::between(start, self.arena.len()));
+    }
+
+    /// Replaces every field of a known name by one whose value is in the arena already.
+    pub fn set_stored(&mut self, name: Name, value: Span) {
+        self.remove(name);
+        let raw_name = self.store(name.text());
+        self.push(name, raw_name, value);
+    }
+
+    /// Removes every field of a known name.
+    pub fn remove(&mut self, name: Name) {
+        if self.seen & bit(name) != 0 {
+            self.list.retain(|field| field.name != name);
+            self.seen &= !bit(name);
+        }
+    }
+
+    /// Removes every field of the names of a set.
+    pub fn remove_all(&mut self, names: NameSet) {
+        if self.seen & names.0 != 0 {
+            self.list.retain(|field| names.0 & bit(field.name) == 0);
+            self.seen &= !names.0;
         }
     }
 
@@ -106,28 +144,17 @@ impl Fields {
         }
     }
 
-    /// Replaces every field of a known name by one, called `raw_name`, that lists their values and then what `last`
-    /// appends to the bytes it is given.
-    pub fn extend_list(&mut self, name: Name, raw_name: &[u8], last: impl FnOnce(&mut Vec<u8>)) {
-        let raw_name = self.store(raw_name);
+    /// Replaces every field of a known name by one that lists their values and then what `last` appends to the bytes it is given.
+    pub fn extend_list(&mut self, name: Name, last: impl FnOnce(&mut Vec<u8>)) {
         let start = self.arena.len();
-        for field in self.list.iter().filter(|field| field.name == name) {
-            self.arena.extend_from_within(field.value.range());
-            self.arena.extend_from_slice(b", ");
+        if self.seen & bit(name) != 0 {
+            for field in self.list.iter().filter(|field| field.name == name) {
+                self.arena.extend_from_within(field.value.range());
+                self.arena.extend_from_slice(b", ");
+            }
         }
         last(&mut self.arena);
-        let value = Span::between(start, self.arena.len());
-        self.list.retain(|field| field.name != name);
-        self.push_stored(raw_name, value);
-    }
-
-    /// Adds a field whose value `write` appends to the bytes it is given. It changes nothing of what is there already.
-    pub fn add_written(&mut self, name: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
-        let raw_name = self.store(name);
-        let start = self.arena.len();
-        write(&mut self.arena);
-        let value = Span::between(start, self.arena.len());
-        self.push_stored(raw_name, value);
+        self.set_stored(name, Span::between(start, self.arena.len()));
     }
 
     /// Stores the parts of `front` and, right behind them, a copy of what lies at `back`.
@@ -140,7 +167,7 @@ impl Fields {
 
     /// Keeps the fields for which `keep` says so, given known name, name and value.
     pub fn retain(&mut self, mut keep: impl FnMut(Name, &[u8], &[u8]) -> bool) {
-        let Self { arena, list } = self;
+        let Self { arena, list, .. } = self;
         list.retain(|field| keep(field.name, &arena[field.raw_name.range()], &arena[field.value.range()]));
     }
 
@@ -161,12 +188,13 @@ impl Fields {
 
     /// Every value of a known name, in order.
     pub fn all(&self, name: Name) -> impl DoubleEndedIterator<Item = &[u8]> {
-        self.list.iter().filter(move |field| field.name == name).map(|field| self.bytes(field.value))
+        self.all_spans(name).map(|span| self.bytes(span))
     }
 
     /// Where every value of a known name lies, in order.
-    pub fn all_spans(&self, name: Name) -> impl Iterator<Item = Span> {
-        self.list.iter().filter(move |field| field.name == name).map(|field| field.value)
+    pub fn all_spans(&self, name: Name) -> impl DoubleEndedIterator<Item = Span> {
+        let list = if self.seen & bit(name) == 0 { &[] } else { self.list.as_slice() };
+        list.iter().filter(move |field| field.name == name).map(|field| field.value)
     }
 
     /// The first value of a known name.
@@ -178,6 +206,26 @@ impl Fields {
     pub fn values<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         self.iter().filter(move |(_, raw, _)| raw.eq_ignore_ascii_case(name)).map(|(_, _, value)| value)
     }
+}
+
+/// A set of names.
+#[derive(Clone, Copy, Debug)]
+pub struct NameSet(u64);
+
+impl NameSet {
+    /// The set of these names.
+    pub const fn of(names: &[Name]) -> Self {
+        let (mut bits, mut index) = (0, 0);
+        while index < names.len() {
+            bits |= bit(names[index]);
+            index += 1;
+        }
+        Self(bits)
+    }
+}
+
+const fn bit(name: Name) -> u64 {
+    1 << name as u8
 }
 
 /// The members of a comma-separated list (RFC 9110 §5.6.1), without the blanks around them. Empty ones are left out.
@@ -207,9 +255,14 @@ mod tests {
     #[test]
     fn setting_replaces_every_field_of_the_name() {
         let mut fields = sample();
-        fields.set(b"X-A", b"3");
-        assert_eq!(fields.values(b"x-a").collect::<Vec<_>>(), [b"3"]);
-        assert_eq!(fields.len(), 2);
+        fields.add(b"HOST", b"second.example");
+        fields.set(Name::Host, b"third.example");
+        assert_eq!(fields.values(b"host").collect::<Vec<_>>(), [b"third.example"]);
+        assert_eq!(fields.len(), 3);
+        fields.remove(Name::Host);
+        assert_eq!((fields.first(Name::Host), fields.len()), (None, 2));
+        fields.add(b"hOsT", b"fourth.example");
+        assert_eq!(fields.first(Name::Host), Some(&b"fourth.example"[..]));
     }
 
     #[test]
@@ -234,7 +287,7 @@ mod tests {
         let mut fields = sample();
         fields.add(b"X-Forwarded-For", b"1.1.1.1, 2.2.2.2");
         fields.add(b"x-forwarded-for", b"3.3.3.3");
-        fields.extend_list(Name::XForwardedFor, b"x-forwarded-for", |list| list.extend_from_slice(b"4.4.4.4"));
+        fields.extend_list(Name::XForwardedFor, |list| list.extend_from_slice(b"4.4.4.4"));
         assert_eq!(fields.all(Name::XForwardedFor).collect::<Vec<_>>(), [b"1.1.1.1, 2.2.2.2, 3.3.3.3, 4.4.4.4"]);
     }
 

@@ -7,7 +7,7 @@ mod fields;
 mod name;
 mod spare;
 
-pub use fields::{Field, Fields, Span, list_members};
+pub use fields::{Field, Fields, NameSet, Span, list_members};
 pub use name::Name;
 pub use spare::{Set, Spare};
 
@@ -106,10 +106,9 @@ impl Request {
         self.authority = span;
     }
 
-    /// Adds a field whose value is the authority.
-    pub fn add_authority(&mut self, raw_name: &[u8]) {
-        let raw_name = self.fields.store(raw_name);
-        self.fields.push_stored(raw_name, self.authority);
+    /// Makes the authority the value of the one field of a known name.
+    pub fn set_authority_field(&mut self, name: Name) {
+        self.fields.set_stored(name, self.authority);
     }
 
     /// Replaces the target.

@@ -1,6 +1,6 @@
 //! Redirects: a route's `redirect`, and a plain listener's `redirect_https`.
 
-use crate::proxy::message::{Request, Response};
+use crate::proxy::message::{Name, Request, Response};
 
 /// A route's `redirect`.
 #[derive(Clone, Debug)]
@@ -49,8 +49,7 @@ fn decimal(port: u16, text: &mut [u8; 6]) -> &[u8] {
 
 fn locate(response: &mut Response, status: u16, origin: &[&[u8]], target: &[u8]) {
     response.status = status;
-    response.fields.remove(b"location");
-    response.fields.add_written(b"location", |location| {
+    response.fields.set_written(Name::Location, |location| {
         origin.iter().for_each(|part| location.extend_from_slice(part));
         push_target(location, target);
     });

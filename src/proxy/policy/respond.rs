@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::proxy::message::Response;
+use crate::proxy::message::{Name, Response};
 
 /// A route's `respond`.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ impl Respond {
     pub fn answer(&self, response: &mut Response) -> Bytes {
         response.status = self.status;
         if !self.body.is_empty() {
-            response.fields.set(b"content-type", self.content_type.as_bytes());
+            response.fields.set(Name::ContentType, self.content_type.as_bytes());
         }
         self.body.clone()
     }

@@ -173,6 +173,6 @@ fn accept_tunnel(call: &Call<'_>, response: &mut Response) {
     if call.request.version != Version::Http2
         && let Some(key) = call.request.fields.first(Name::SecWebSocketKey)
     {
-        response.fields.set(b"sec-websocket-accept", websocket::accept(key).as_bytes());
+        response.fields.set(Name::SecWebSocketAccept, websocket::accept(key).as_bytes());
     }
 }

@@ -174,7 +174,7 @@ impl Connection {
         if !understood || !websocket::is_websocket(&response.fields) {
             return Err(Fault::NoTunnel);
         }
-        response.fields.remove(b"content-length");
+        response.fields.remove(Name::ContentLength);
         self.stream.become_tunnel();
         Ok(Length::Tunnel)
     }

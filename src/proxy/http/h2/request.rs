@@ -60,7 +60,7 @@ fn settle_tunnel(fields: &mut Fields) -> Result<(), Fault> {
     if fields.first(Name::ContentLength).is_some() {
         return Err(Fault::Malformed(Malformed::Framing));
     }
-    fields.remove(b"sec-websocket-key");
+    fields.remove(Name::SecWebSocketKey);
     Ok(())
 }
 
@@ -69,7 +69,7 @@ fn store_authority(parts: &Parts, request: &mut Request) -> Option<Span> {
     let authority = parts.uri.authority()?;
     let span = request.fields.store(authority.as_str().as_bytes());
     request.set_authority(span);
-    request.add_authority(b"host");
+    request.set_authority_field(Name::Host);
     Some(span)
 }
 
@@ -84,7 +84,8 @@ fn store_fields(
     let mut crumbs = false;
     for (name, value) in headers {
         room.take(name.as_str().len() + value.len(), 1)?;
-        match Name::of(name.as_str().as_bytes()) {
+        let known = Name::of(name.as_str().as_bytes());
+        match known {
             Name::Connection | Name::KeepAlive | Name::ProxyConnection | Name::TransferEncoding | Name::Upgrade => {
                 return Err(SYNTAX);
             }
@@ -94,7 +95,7 @@ fn store_fields(
                 let first = fields.first(Name::Host).unwrap_or_default();
                 host::same(first, value.as_bytes()).map_err(Fault::Malformed)?;
             }
-            _ => fields.add(token(name)?, checked(value)?),
+            _ => fields.add_known(known, token(name)?, checked(value)?),
         }
     }
     if crumbs {
@@ -110,7 +111,7 @@ fn join_crumbs(headers: &HeaderMap, fields: &mut Fields) -> Result<(), Fault> {
     for crumb in &crumbs {
         checked(crumb)?;
     }
-    fields.add_written(b"cookie", |into| {
+    fields.set_written(Name::Cookie, |into| {
         for (index, crumb) in crumbs.iter().filter(|crumb| !crumb.is_empty()).enumerate() {
             into.extend_from_slice(if index == 0 { b"" } else { b"; " });
             into.extend_from_slice(crumb.as_bytes());

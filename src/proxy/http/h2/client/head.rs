@@ -116,7 +116,7 @@ mod tests {
         request.rewrite_target(target.as_bytes());
         let authority = request.fields.store(b"example.com:8443");
         request.set_authority(authority);
-        request.add_authority(b"Host");
+        request.set_authority_field(Name::Host);
         request.fields.add(b"X-A", b"1");
         request
     }
