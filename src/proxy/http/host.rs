@@ -103,11 +103,16 @@ fn reg_name(name: &[u8]) -> Result<Cow<'_, str>, Malformed> {
         return Err(Malformed::Host);
     }
     let text = std::str::from_utf8(name).map_err(|_| Malformed::Host)?;
-    let last = text.rsplit('.').next().unwrap_or(text);
-    if last.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<Ipv4Addr>().is_err() {
+    if ends_in_number(text) && text.parse::<Ipv4Addr>().is_err() {
         return Err(Malformed::Host);
     }
     Ok(if upper { Cow::Owned(text.to_ascii_lowercase()) } else { Cow::Borrowed(text) })
+}
+
+fn ends_in_number(text: &str) -> bool {
+    // Most names end in a letter: there is nothing to split off then.
+    text.as_bytes().last().is_some_and(u8::is_ascii_digit)
+        && text.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn port(digits: &[u8]) -> Result<Option<u16>, Malformed> {

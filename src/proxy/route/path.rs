@@ -90,11 +90,11 @@ impl Paths {
     /// The node of the longest prefix of `path` that is in the tree: one short look-up a segment. `*` has none.
     fn deepest(&self, path: &str) -> Option<&Node> {
         let mut node = self.prefixes.first().filter(|_| path.starts_with('/'))?;
-        for segment in segments(path) {
-            let Some(child) = node.children.get(segment).and_then(|child| self.prefixes.get(*child as usize)) else {
-                break;
-            };
-            node = child;
+        let mut segments = segments(path);
+        while !node.children.is_empty()
+            && let Some(child) = segments.next().and_then(|segment| node.children.get(segment))
+        {
+            node = self.prefixes.get(*child as usize)?;
         }
         Some(node)
     }
