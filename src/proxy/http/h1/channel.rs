@@ -92,7 +92,7 @@ impl Channel {
         (self.output.len() - self.written).max(usize::from(!self.flushed))
     }
 
-    /// How many bytes the connection has taken since it was opened.
+    /// How many bytes the connection has taken since it was opened. A write inside TLS that failed counts as one.
     pub fn sent(&self) -> u64 {
         self.sent
     }
@@ -107,7 +107,12 @@ impl Channel {
     /// Writes the output. Ready when all of it is with the kernel. Progress shows in [`unwritten`](Self::unwritten).
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.written < self.output.len() {
-            let count = ready!(self.io.poll_write(cx, &self.output[self.written..]))?;
+            let written = ready!(self.io.poll_write(cx, &self.output[self.written..]));
+            if written.is_err() && matches!(self.io, Io::Tls(_)) {
+                // One write of TLS is many of the socket: some records may have left before the one that failed.
+                self.sent += 1;
+            }
+            let count = written?;
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -172,7 +177,7 @@ impl Drop for Channel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proxy::http::h1::testing::{nobody, secure};
+    use crate::proxy::http::h1::testing::{nobody, plain, secure};
     use tokio::io::AsyncReadExt;
 
     #[tokio::test]
@@ -189,5 +194,19 @@ mod tests {
         let (flushed, read) =
             tokio::join!(std::future::poll_fn(|cx| channel.poll_flush(cx)), peer.read_exact(&mut got));
         assert_eq!((flushed.unwrap(), read.unwrap(), channel.unwritten()), ((), all, 0));
+    }
+    #[tokio::test]
+    async fn a_write_that_failed_inside_tls_may_have_sent_something() {
+        let (mut channel, peer) = secure().await;
+        drop(peer);
+        channel.output().extend_from_slice(b"request");
+        assert!(matches!(channel.poll_flush(&mut nobody()), Poll::Ready(Err(_))));
+        assert!(channel.sent() > 0);
+
+        let (mut channel, peer) = plain();
+        drop(peer);
+        channel.output().extend_from_slice(b"request");
+        assert!(matches!(channel.poll_flush(&mut nobody()), Poll::Ready(Err(_))));
+        assert_eq!(channel.sent(), 0, "the kernel took nothing");
     }
 }
