@@ -1,5 +1,6 @@
 //! Connections to backends that are used again: which are, for how long, and what happens when they turn out to be closed.
 
+use crate::support::configs::{one_worker, route_to};
 use crate::support::gateway::Gateway;
 use crate::support::script::Script;
 
@@ -40,6 +41,28 @@ fn a_request_that_cannot_be_repeated_takes_no_connection_that_was_unused_for_ove
         })
         .collect();
     assert_eq!(used, [1; 3], "within the second it does");
+}
+
+#[test]
+fn a_connection_that_went_stale_says_nothing_of_those_to_another_backend() {
+    let breaking = Script::playing(|conversation| {
+        conversation.request();
+        if conversation.number == 0 {
+            conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+            conversation.request();
+        }
+        conversation.close();
+    });
+    let good = Script::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let gateway = Gateway::serving(&format!("{}{}", one_worker(), route_to(&[&breaking, &good])));
+    let mut client = gateway.client("http");
+    for _ in 0..4 {
+        assert_eq!(client.ask(GET).status, 200);
+    }
+    assert!(breaking.left() >= 3, "the second request, and once more on a new connection");
+    for _ in 0..3 {
+        assert_eq!(good.received().connection, 0);
+    }
 }
 
 #[test]

@@ -114,9 +114,12 @@ pub async fn forward<D: Downstream>(
         } else if allowed && is_declined(&broken) && uncounted < MOST_UNCOUNTED {
             // Nor is a backend that declined in time.
             uncounted += 1;
+            attempt.since = 0;
             tried.push(endpoint.id);
         } else if allowed && trip.retries < u32::from(call.pool.retries) {
             trip.retries += 1;
+            // What was learnt of this backend's connections says nothing of the next one's.
+            attempt.since = 0;
             tried.push(endpoint.id);
         } else {
             if trip.retries > 0 {
