@@ -284,16 +284,18 @@ impl Kept {
     /// An unused connection that is still good. Replayable requests take any; others one used within the last second.
     fn take_idle(&mut self, wanted: &Wanted<'_>, now: Moment) -> Option<Connection> {
         while let Some(entry) = self.idle.pop() {
-            let connection = entry.connection;
-            if connection.serial < wanted.since {
+            if entry.connection.serial < wanted.since {
                 continue;
             }
-            if !wanted.replayable && now > connection.idle_since.plus(FRESH) {
-                self.idle.clear();
+            if !wanted.replayable && now > entry.connection.idle_since.plus(FRESH) {
+                // The others have been unused for longer, and are still good for requests that can be sent again. What is opened
+                // instead takes the place of the oldest, so that a POST now and then does not gather connections.
+                self.idle.push(entry);
+                self.idle.remove(0);
                 return None;
             }
-            if now < entry.until && connection.stream.channel.is_quiet() {
-                return Some(connection);
+            if now < entry.until && entry.connection.stream.channel.is_quiet() {
+                return Some(entry.connection);
             }
         }
         None
