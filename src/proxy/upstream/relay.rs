@@ -36,7 +36,10 @@ pub async fn relay<D: Downstream>(client: &mut D, call: &Call<'_>, begun: Begun,
                 Poll::Pending => {}
             }
         }
-        if !listening && (receiving.bytes > before || clocks.gone == clocks.after(None)) {
+        if client.unwritten() > 0 {
+            // The client's turn: how long it may take over what there is, the write clock says.
+            clocks.gone = clocks.after(None);
+        } else if !listening && (receiving.bytes > before || clocks.gone == clocks.after(None)) {
             // It may still read. Whether it does shows when there is something to write, so a silent backend is not waited for.
             clocks.gone = clocks.after(Some(HALF_CLOSED));
         }
