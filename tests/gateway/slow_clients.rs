@@ -53,3 +53,18 @@ fn a_client_that_closed_its_sending_side_may_take_long_over_its_answer() {
         assert_eq!(gateway.access(|line| line["path"] == "/")["status"], 200);
     }
 }
+
+#[test]
+fn an_early_answer_is_delivered_whole_though_the_request_stands_still() {
+    let length = capacity() + (64 << 10);
+    let backend = Script::playing(move |conversation| {
+        conversation.head();
+        conversation.send(answer(length));
+        conversation.hold();
+    });
+    let gateway = in_front_of(&backend);
+    let mut client = gateway.connect_unix("local.sock");
+    client.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10000000\r\n\r\nhalf");
+    let_time_pass(&gateway);
+    assert_eq!(client.answer().body.len(), length);
+}
