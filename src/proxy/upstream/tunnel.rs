@@ -9,7 +9,7 @@ use super::forward::{Call, Trip};
 use crate::base::alarm::Moment;
 use crate::proxy::fault::Fault;
 use crate::proxy::http::body::{Downstream, Progress};
-use crate::proxy::http::h1::channel::{GATHER, MOST_TURNS};
+use crate::proxy::http::h1::channel::MOST_TURNS;
 use crate::proxy::http::websocket::{Boundary, GOING_AWAY, GOING_AWAY_MASKED};
 
 /// How long one side may stay silent after the other has ended, where `tunnel_idle` is not shorter.
@@ -131,7 +131,8 @@ impl Tunnel {
         }
         let (full, mut gathered) = (backend.wants() == 0, false);
         while !way.ended && backend.wants() > 0 {
-            match client.poll_body(cx, backend.room(), GATHER) {
+            let limit = backend.wants();
+            match client.poll_body(cx, backend.room(), limit) {
                 Poll::Ready(Ok(Progress::Data(count))) => {
                     way.took(backend.room(), count);
                     gathered = backend.appended(count);
