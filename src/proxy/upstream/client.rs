@@ -172,11 +172,9 @@ impl Client {
             let (request, secure) = (wanted.call.request, wanted.endpoint.url.secure);
             return match Stream::open(handle, Asking { request, length: wanted.length, secure }) {
                 Ok(stream) => Found::H2(stream),
-                Err(broken) => Found::Broken(Broken {
-                    fault: broken.fault,
-                    unseen: broken.unprocessed || broken.fault == Fault::NoTunnel,
-                    stale: broken.stale,
-                }),
+                Err(broken) => {
+                    Found::Broken(Broken { fault: broken.fault, unseen: broken.unprocessed, stale: broken.stale })
+                }
             };
         }
         kept.take_idle(wanted, now).map_or(Found::Nothing, Found::H1)

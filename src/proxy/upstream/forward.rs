@@ -140,7 +140,8 @@ fn may_repeat(broken: &Broken, replayable: bool) -> bool {
     }
 }
 
-/// A backend of HTTP/2 has said that it has done nothing of the request: GOAWAY, or a stream refused.
+/// The backend has certainly done nothing of the request, which it told over HTTP/2 by GOAWAY or a stream refused, or of which a
+/// connection of HTTP/1.1 broke before it took a byte.
 fn is_declined(broken: &Broken) -> bool {
     broken.unseen && broken.fault == Fault::BackendReset
 }
