@@ -36,9 +36,14 @@ impl Io {
         }
     }
 
-    /// Whether nothing has arrived, not even the end; see [`Socket::is_quiet`].
+    /// Whether nothing has arrived, not even the end; see [`Socket::is_quiet`]. What TLS has decrypted and nobody has read counts,
+    /// and so does its word that nothing more comes: neither is in the socket any more.
     pub fn is_quiet(&self) -> bool {
-        self.socket().is_quiet()
+        let silent = match self {
+            Self::Plain(_) => true,
+            Self::Tls(stream) => stream.get_ref().1.wants_read(),
+        };
+        silent && self.socket().is_quiet()
     }
 
     /// Makes the close that follows a reset; see [`Socket::reset_on_close`].

@@ -1,4 +1,4 @@
-//! THE SPINE, first half: from an accepted socket to requests. `exchange.rs` is the second.
+//! THE SPINE, first half: from an accepted socket to requests. The folder `exchange` is the second.
 
 use std::io;
 use std::net::SocketAddr;

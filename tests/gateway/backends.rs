@@ -5,7 +5,7 @@ use std::fmt::Display;
 use crate::support::backend::Backend;
 use crate::support::configs::{HTTP, HTTPS, route_to};
 use crate::support::gateway::Gateway;
-use crate::support::script::Script;
+use crate::support::script::{Conversation, Script};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const POST: &str = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nok";
@@ -169,6 +169,21 @@ fn a_backend_that_breaks_before_its_answer_is_asked_again_where_that_is_safe() {
             assert_eq!(asked("DELETE / HTTP/1.1\r\nHost: localhost\r\n\r\n", reset, head), (502, 1), "{head:?}");
             assert_eq!(asked(&get_with_body, reset, head), (502, 1), "{head:?}");
         }
+    }
+}
+
+#[test]
+fn what_was_read_of_a_request_that_failed_is_told_in_the_log() {
+    let breaking = Script::playing(|conversation| {
+        conversation.request();
+        conversation.close();
+    });
+    let silent = Script::playing(Conversation::hold);
+    for (backend, status) in [(&breaking, 502), (&silent, 504)] {
+        let impatient = "timeouts = { response = \"200ms\" }\n";
+        let gateway = Gateway::serving(&format!("{HTTP}{}{impatient}", route_to(&[backend])));
+        assert_eq!(gateway.client("http").ask(POST).status, status);
+        assert_eq!(gateway.access(|line| line["status"] == status)["request_bytes"], 2);
     }
 }
 

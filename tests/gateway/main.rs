@@ -38,6 +38,7 @@ mod reload_refused;
 mod reuse;
 mod send_proxy;
 mod sharing;
+mod slow_clients;
 mod smuggling;
 mod startup;
 mod support;

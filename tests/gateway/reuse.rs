@@ -1,5 +1,9 @@
 //! Connections to backends that are used again: which are, for how long, and what happens when they turn out to be closed.
 
+use std::sync::{Mutex, mpsc};
+
+use crate::support::PATIENCE;
+use crate::support::configs::{one_worker, route_to};
 use crate::support::gateway::Gateway;
 use crate::support::script::Script;
 
@@ -40,6 +44,65 @@ fn a_request_that_cannot_be_repeated_takes_no_connection_that_was_unused_for_ove
         })
         .collect();
     assert_eq!(used, [1; 3], "within the second it does");
+}
+
+#[test]
+fn a_request_that_cannot_be_repeated_costs_the_others_one_connection_at_most() {
+    let (go, held) = mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let backend = Script::playing(move |conversation| {
+        while let Some(request) = conversation.request() {
+            if request.line.contains("/held") {
+                held.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+            }
+            conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    let gateway = in_front_of(&backend);
+    let held = |request: &str| {
+        let mut client = gateway.client("http");
+        client.send(request.replace(" / ", " /held "));
+        (client, backend.received().connection)
+    };
+    let (mut first, mut second) = (held(GET), held(GET));
+    assert_eq!((first.1, second.1), (0, 1));
+    for _ in 0..2 {
+        go.send(()).unwrap();
+    }
+    for client in [&mut first.0, &mut second.0] {
+        assert_eq!(client.answer().status, 200);
+        client.expect_closed();
+    }
+
+    // Two that have been unused for longer than a second.
+    let (mut poster, fresh) = held(POST);
+    assert_eq!(fresh, 2);
+    assert_eq!(gateway.client("http").ask(GET).status, 200);
+    assert!(backend.received().connection < 2, "a GET still takes one of them");
+    go.send(()).unwrap();
+    assert_eq!(poster.answer().status, 200);
+}
+
+#[test]
+fn a_connection_that_went_stale_says_nothing_of_those_to_another_backend() {
+    let breaking = Script::playing(|conversation| {
+        conversation.request();
+        if conversation.number == 0 {
+            conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+            conversation.request();
+        }
+        conversation.close();
+    });
+    let good = Script::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let gateway = Gateway::serving(&format!("{}{}", one_worker(), route_to(&[&breaking, &good])));
+    let mut client = gateway.client("http");
+    for _ in 0..4 {
+        assert_eq!(client.ask(GET).status, 200);
+    }
+    assert!(breaking.left() >= 3, "the second request, and once more on a new connection");
+    for _ in 0..3 {
+        assert_eq!(good.received().connection, 0);
+    }
 }
 
 #[test]

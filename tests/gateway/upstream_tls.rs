@@ -1,5 +1,8 @@
 //! Backends inside TLS: verified by what is given, on every change of it.
 
+use std::sync::{Mutex, mpsc};
+
+use crate::support::PATIENCE;
 use crate::support::authority::Authority;
 use crate::support::events::{
     BACKEND_FAILS, BACKEND_TLS_REFUSED, BACKEND_TLS_REPLACED, CONFIG_ACCEPTED_WITH_WARNING, SERVING,
@@ -50,6 +53,34 @@ fn connections_inside_tls_are_used_again() {
         let mut client = gateway.connect("http");
         assert_eq!([(); 3].map(|()| client.ask(GET).text()), ["1", "2", "3"], "{version}");
     }
+}
+
+#[test]
+fn what_comes_behind_an_answer_inside_tls_is_never_the_next_clients() {
+    let authority = Authority::new();
+    let (go, begun) = mpsc::channel();
+    let begun = Mutex::new(begun);
+    let backend = Secure::playing(&authority.issue(&["127.0.0.1"]), move |session| {
+        while session.request() {
+            session.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n");
+            if session.number == 0 {
+                // Once the head has been passed on, so that the rest arrives by itself.
+                begun.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+                session.send("goodHTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\npoisoned");
+            } else {
+                session.send("well");
+            }
+        }
+    });
+    let server = "[server]\nworkers = 1\n";
+    let gateway = Gateway::in_home(home(&format!("{server}{}", config(&[&backend], CA)), &authority));
+    let mut client = gateway.connect("http");
+    // The first byte says that the head has come; the rest of it still reads as an answer.
+    assert_eq!(client.send(GET).exactly(1).unwrap(), b"H");
+    go.send(()).unwrap();
+    assert_eq!(client.answer().text(), "good");
+    assert_eq!(client.ask(GET).text(), "well");
+    assert_eq!(gateway.connect("http").ask(GET).text(), "well");
 }
 
 #[test]

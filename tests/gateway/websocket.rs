@@ -1,10 +1,14 @@
 //! WebSockets: an upgrade of HTTP/1.1 or an extended CONNECT of HTTP/2 in, either of them out.
 
+use std::fmt::Display;
+
 use crate::support::authority::Authority;
 use crate::support::configs::{HTTP, HTTPS, route_to};
 use crate::support::echo::{self, Http2Echo};
+use crate::support::frames::{self, DATA, HEADERS};
 use crate::support::gateway::Gateway;
 use crate::support::http2::Http2;
+use crate::support::peer::Peer;
 use crate::support::script::Script;
 use crate::support::secure;
 use crate::support::servers::Nginx;
@@ -16,8 +20,11 @@ pub(crate) const HANDSHAKE: &str = "GET /chat?x=1 HTTP/1.1\r\nHost: localhost\r\
 /// What the key of that handshake is answered with (RFC 6455 §1.3).
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
+/// The setting of an HTTP/2 server that takes an extended CONNECT (RFC 8441 §3).
+const ENABLE_CONNECT_PROTOCOL: u16 = 8;
+
 /// A gateway with both listeners in front of a backend that speaks HTTP/2 without TLS.
-fn over_http2(backend: &Http2Echo) -> Gateway {
+fn over_http2(backend: &dyn Display) -> Gateway {
     let pool = format!("[[route]]\npool = \"two\"\n[pool.two]\nprotocol = \"h2\"\nbackends = [\"{backend}\"]\n");
     Gateway::serving(&format!("{HTTPS}{HTTP}{pool}"))
 }
@@ -130,6 +137,30 @@ fn tunnels_reach_backends_that_speak_http2() {
     assert_eq!(client.send(b"still").exactly(5).unwrap(), b"still");
     client.finish_sending();
     client.expect_closed();
+}
+
+#[test]
+fn a_length_that_an_http2_backend_gives_its_tunnel_is_not_passed_on() {
+    let backend = Script::playing(|conversation| {
+        let mut peer = Peer::settled(conversation, &[(ENABLE_CONNECT_PROTOCOL, 1)]);
+        while let Some(frame) = peer.find(HEADERS) {
+            peer.head(frame.stream, 0, &[(":status", "200"), ("content-length", "1000")]);
+            peer.send(frames::frame(DATA, 0, frame.stream, b"ping"));
+        }
+    });
+    let gateway = over_http2(&backend);
+    let mut client = gateway.client("http");
+    let answer = client.ask(HANDSHAKE);
+    assert_eq!((answer.status, answer.field("content-length")), (101, None), "{answer:?}");
+    assert_eq!(client.exactly(4).unwrap(), b"ping");
+    let mut other = Http2::connect(&gateway);
+    let mut tunnel = other.tunnel("/");
+    assert!(
+        tunnel.status == 200 && tunnel.fields.iter().all(|(name, _)| name != "content-length"),
+        "{:?}",
+        tunnel.fields
+    );
+    assert_eq!(tunnel.exactly(4).unwrap(), b"ping");
 }
 
 #[test]

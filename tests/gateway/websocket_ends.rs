@@ -1,5 +1,7 @@
 //! How WebSockets end, and what does not end them.
 
+use std::sync::{Mutex, mpsc};
+
 use rustix::process::Signal;
 
 use crate::support::configs::{HTTP, HTTPS, route_to};
@@ -104,6 +106,27 @@ fn tunnel_idle_ends_a_silent_tunnel_and_leaves_a_lively_one() {
     assert_eq!(line["request_bytes"], 0);
     silent.expect_closed();
     assert_eq!(lively.send(b"x").exactly(1).unwrap(), b"x");
+}
+
+#[test]
+fn a_tunnel_that_one_side_has_ended_is_silent_for_no_longer_than_another() {
+    let (keep, open) = mpsc::channel::<()>();
+    let open = Mutex::new(open);
+    let backend = Script::playing(move |conversation| {
+        echo::switch(conversation);
+        let mut recorded = echo_of(conversation.rest());
+        recorded.connection = conversation.number;
+        conversation.record(recorded);
+        // Neither a byte nor an end.
+        let _ = open.lock().unwrap().recv();
+    });
+    let gateway = Gateway::serving(&bounded(&backend, "tunnel_idle = \"300ms\""));
+    let mut client = gateway.client("http");
+    assert_eq!(client.ask(HANDSHAKE).status, 101);
+    client.send(b"12345").finish_sending();
+    assert_eq!(backend.received().body, b"12345");
+    assert_eq!(gateway.access(|line| line["status"] == 101)["reason"], "stream_timeout");
+    drop(keep);
 }
 
 #[test]

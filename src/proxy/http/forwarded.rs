@@ -105,23 +105,14 @@ fn keeps(name: Name, raw: &[u8], trusted: bool) -> bool {
         | Name::XForwardedProto
         | Name::XForwardedHost
         | Name::XRequestId => trusted,
-        Name::Other if raw.contains(&b'_') => Name::of_twin(raw) == Name::Other && !is_forwarding_twin(raw),
-        Name::Other => trusted || !starts_with(raw, b"x-forwarded-"),
+        Name::Other if raw.contains(&b'_') => Name::of_twin(raw) == Name::Other && !Name::twin_begins(raw, FORWARDED),
+        Name::Other => trusted || !Name::twin_begins(raw, FORWARDED),
         _ => true,
     }
 }
 
-/// Whether `raw` starts with `X-Forwarded-` once its underscores are dashes.
-fn is_forwarding_twin(raw: &[u8]) -> bool {
-    let prefix = b"x-forwarded-";
-    let same =
-        |(byte, expected): (&u8, &u8)| byte.eq_ignore_ascii_case(expected) || (*byte == b'_' && *expected == b'-');
-    raw.len() >= prefix.len() && raw.iter().zip(prefix).all(same)
-}
-
-fn starts_with(raw: &[u8], prefix: &[u8]) -> bool {
-    raw.get(..prefix.len()).is_some_and(|front| front.eq_ignore_ascii_case(prefix))
-}
+/// What the names of forwarding fields begin with.
+const FORWARDED: &[u8] = b"x-forwarded-";
 
 /// Whether there is exactly one field of that name and `good` thinks well of its value.
 fn says_once(fields: &Fields, name: Name, good: impl Fn(&[u8]) -> bool) -> bool {

@@ -86,6 +86,13 @@ impl Name {
         dashed.iter_mut().filter(|byte| **byte == b'_').for_each(|byte| *byte = b'-');
         Self::of(dashed)
     }
+
+    /// Whether `raw` begins with `front`, compared without case, to such a reader. `front` has no underscores.
+    pub fn twin_begins(raw: &[u8], front: &[u8]) -> bool {
+        let same =
+            |(byte, expected): (&u8, &u8)| byte.eq_ignore_ascii_case(expected) || (*byte == b'_' && *expected == b'-');
+        raw.len() >= front.len() && raw.iter().zip(front).all(same)
+    }
 }
 
 /// Whether `raw` is `text`, which is in lower case and as long, compared without case: eight bytes at a time.
@@ -146,6 +153,16 @@ mod tests {
         }
         for text in ["", "x_forwarded_fo", "_", "a_name_that_is_longer_than_any_of_those_known"] {
             assert_eq!(Name::of_twin(text.as_bytes()), Name::Other);
+        }
+    }
+
+    #[test]
+    fn a_front_is_told_with_either() {
+        for text in ["x-forwarded-", "X_Forwarded-Port", "x_forwarded_"] {
+            assert!(Name::twin_begins(text.as_bytes(), b"x-forwarded-"), "{text}");
+        }
+        for text in ["", "x-forwarded", "xx-forwarded-", "x.forwarded-"] {
+            assert!(!Name::twin_begins(text.as_bytes(), b"x-forwarded-"), "{text}");
         }
     }
 

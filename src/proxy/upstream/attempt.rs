@@ -79,7 +79,8 @@ impl<'a> Attempt<'a> {
                 asked.failed(broken.fault);
                 if broken.unseen {
                     self.sending.take_back(&mut backend);
-                } else {
+                } else if self.replayable {
+                    // No other is sent again, and how much of it was read is for the log.
                     self.sending = Sending::begin(self.call, client);
                 }
                 Err(broken)

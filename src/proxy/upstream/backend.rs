@@ -167,9 +167,11 @@ fn length_of(framing: Framing, empty: bool, client: Version, response: &mut Resp
     }
 }
 
-/// An extended CONNECT was accepted: the client of HTTP/1.1 gets the answer that it waits for.
+/// An extended CONNECT was accepted: the client of HTTP/1.1 gets the answer that it waits for. A tunnel has no length, whatever its
+/// answer announces (RFC 9110 §9.3.6).
 fn accept_tunnel(call: &Call<'_>, response: &mut Response) {
     response.status = 101;
+    response.fields.remove(b"content-length");
     if call.request.version != Version::Http2
         && let Some(key) = call.request.fields.first(Name::SecWebSocketKey)
     {

@@ -172,11 +172,9 @@ impl Client {
             let (request, secure) = (wanted.call.request, wanted.endpoint.url.secure);
             return match Stream::open(handle, Asking { request, length: wanted.length, secure }) {
                 Ok(stream) => Found::H2(stream),
-                Err(broken) => Found::Broken(Broken {
-                    fault: broken.fault,
-                    unseen: broken.unprocessed || broken.fault == Fault::NoTunnel,
-                    stale: broken.stale,
-                }),
+                Err(broken) => {
+                    Found::Broken(Broken { fault: broken.fault, unseen: broken.unprocessed, stale: broken.stale })
+                }
             };
         }
         kept.take_idle(wanted, now).map_or(Found::Nothing, Found::H1)
@@ -284,16 +282,18 @@ impl Kept {
     /// An unused connection that is still good. Replayable requests take any; others one used within the last second.
     fn take_idle(&mut self, wanted: &Wanted<'_>, now: Moment) -> Option<Connection> {
         while let Some(entry) = self.idle.pop() {
-            let connection = entry.connection;
-            if connection.serial < wanted.since {
+            if entry.connection.serial < wanted.since {
                 continue;
             }
-            if !wanted.replayable && now > connection.idle_since.plus(FRESH) {
-                self.idle.clear();
+            if !wanted.replayable && now > entry.connection.idle_since.plus(FRESH) {
+                // The others have been unused for longer, and are still good for requests that can be sent again. What is opened
+                // instead takes the place of the oldest, so that a POST now and then does not gather connections.
+                self.idle.push(entry);
+                self.idle.remove(0);
                 return None;
             }
-            if now < entry.until && connection.stream.channel.is_quiet() {
-                return Some(connection);
+            if now < entry.until && entry.connection.stream.channel.is_quiet() {
+                return Some(entry.connection);
             }
         }
         None

@@ -1,6 +1,5 @@
 //! Opens a connection to an endpoint: the socket, the PROXY header where its pool sends one, then TLS where its URL says so, under
-//! one deadline. The log says it when an
-//! endpoint begins to fail, and when it is good again.
+//! one deadline. The log says it when an endpoint begins to fail, and when it is good again.
 
 use std::cell::Cell;
 use std::io;

@@ -114,9 +114,12 @@ pub async fn forward<D: Downstream>(
         } else if allowed && is_declined(&broken) && uncounted < MOST_UNCOUNTED {
             // Nor is a backend that declined in time.
             uncounted += 1;
+            attempt.since = 0;
             tried.push(endpoint.id);
         } else if allowed && trip.retries < u32::from(call.pool.retries) {
             trip.retries += 1;
+            // What was learnt of this backend's connections says nothing of the next one's.
+            attempt.since = 0;
             tried.push(endpoint.id);
         } else {
             if trip.retries > 0 {
@@ -137,7 +140,8 @@ fn may_repeat(broken: &Broken, replayable: bool) -> bool {
     }
 }
 
-/// A backend of HTTP/2 has said that it has done nothing of the request: GOAWAY, or a stream refused.
+/// The backend has certainly done nothing of the request, which it told over HTTP/2 by GOAWAY or a stream refused, or of which a
+/// connection of HTTP/1.1 broke before it took a byte.
 fn is_declined(broken: &Broken) -> bool {
     broken.unseen && broken.fault == Fault::BackendReset
 }

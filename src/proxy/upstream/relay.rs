@@ -22,7 +22,10 @@ pub async fn relay<D: Downstream>(client: &mut D, call: &Call<'_>, begun: Begun,
     let mut listening = true;
     let result = std::future::poll_fn(|cx| {
         let sends = !receiving.ended && !sending.broken && !sending.is_done(&backend);
-        if sends && let Poll::Ready(Err(fault)) = sending.poll(cx, call, (client, &mut backend), &mut clocks) {
+        if !sends {
+            // Nothing more of the request is asked for, so it cannot be late.
+            clocks.body = clocks.after(None);
+        } else if let Poll::Ready(Err(fault)) = sending.poll(cx, call, (client, &mut backend), &mut clocks) {
             return Poll::Ready(Err(fault));
         }
         let before = receiving.bytes;
@@ -36,7 +39,10 @@ pub async fn relay<D: Downstream>(client: &mut D, call: &Call<'_>, begun: Begun,
                 Poll::Pending => {}
             }
         }
-        if !listening && (receiving.bytes > before || clocks.gone == clocks.after(None)) {
+        if client.unwritten() > 0 {
+            // The client's turn: how long it may take over what there is, the write clock says.
+            clocks.gone = clocks.after(None);
+        } else if !listening && (receiving.bytes > before || clocks.gone == clocks.after(None)) {
             // It may still read. Whether it does shows when there is something to write, so a silent backend is not waited for.
             clocks.gone = clocks.after(Some(HALF_CLOSED));
         }

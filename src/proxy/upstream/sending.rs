@@ -7,7 +7,7 @@ use super::clocks::Clocks;
 use super::forward::Call;
 use crate::proxy::fault::Fault;
 use crate::proxy::http::body::{Downstream, Progress};
-use crate::proxy::http::h1::channel::{GATHER, MOST_TURNS};
+use crate::proxy::http::h1::channel::MOST_TURNS;
 
 /// How much of a body is kept while a backend of HTTP/2 may still refuse the request unprocessed.
 const REPLAY: usize = 64 << 10;
@@ -152,7 +152,8 @@ impl Sending {
     ) -> Result<bool, Fault> {
         let mut gathered = false;
         while !self.ended && !self.held && backend.wants() > 0 {
-            match client.poll_body(cx, backend.room(), GATHER) {
+            let limit = backend.wants();
+            match client.poll_body(cx, backend.room(), limit) {
                 Poll::Ready(Ok(Progress::Data(count))) => {
                     self.taken += count as u64;
                     if call.body_limit.is_some_and(|limit| self.taken > limit) {

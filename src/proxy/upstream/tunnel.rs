@@ -9,10 +9,10 @@ use super::forward::{Call, Trip};
 use crate::base::alarm::Moment;
 use crate::proxy::fault::Fault;
 use crate::proxy::http::body::{Downstream, Progress};
-use crate::proxy::http::h1::channel::{GATHER, MOST_TURNS};
+use crate::proxy::http::h1::channel::MOST_TURNS;
 use crate::proxy::http::websocket::{Boundary, GOING_AWAY, GOING_AWAY_MASKED};
 
-/// How long one side may stay silent after the other has ended.
+/// How long one side may stay silent after the other has ended, where `tunnel_idle` is not shorter.
 const HALF_CLOSED: Duration = Duration::from_secs(60);
 
 /// How long the last bytes of a tunnel that is cut may take.
@@ -38,8 +38,7 @@ pub async fn tunnel<D: Downstream>(
         match tunnel.poll(cx, client, &mut backend) {
             Poll::Ready(done) => return Poll::Ready(done),
             Poll::Pending if tunnel.take_moved() => {
-                let half = (tunnel.up.ended || tunnel.down.ended).then_some(HALF_CLOSED);
-                idle = alarms.after(half.or(call.tunnel_idle));
+                idle = alarms.after(tunnel.silence(call.tunnel_idle));
             }
             Poll::Pending => {}
         }
@@ -132,18 +131,19 @@ impl Tunnel {
         }
         let (full, mut gathered) = (backend.wants() == 0, false);
         while !way.ended && backend.wants() > 0 {
-            match client.poll_body(cx, backend.room(), GATHER) {
+            let limit = backend.wants();
+            match client.poll_body(cx, backend.room(), limit) {
                 Poll::Ready(Ok(Progress::Data(count))) => {
                     way.took(backend.room(), count);
                     gathered = backend.appended(count);
                 }
                 Poll::Ready(Ok(Progress::End)) => {
-                    way.ended = true;
+                    (way.ended, self.moved) = (true, true);
                     backend.end_tunnel();
                 }
                 // Who has been told of the other side's end may leave as it likes.
                 Poll::Ready(Err(_)) if self.down.ended => {
-                    way.ended = true;
+                    (way.ended, self.moved) = (true, true);
                     backend.end_tunnel();
                     self.down.closed = true;
                 }
@@ -182,11 +182,11 @@ impl Tunnel {
                     gathered = true;
                 }
                 Poll::Ready(Ok(Progress::End)) => {
-                    way.ended = true;
+                    (way.ended, self.moved) = (true, true);
                     client.finish(None);
                 }
                 Poll::Ready(Err(_)) if self.up.ended => {
-                    way.ended = true;
+                    (way.ended, self.moved) = (true, true);
                     client.finish(None);
                     self.up.closed = true;
                 }
@@ -224,8 +224,65 @@ impl Tunnel {
         (self.up.ended, self.down.ended) = (true, true);
     }
 
-    /// Whether anything has moved since this was last asked.
+    /// How long it may be silent from here on.
+    fn silence(&self, tunnel_idle: Option<Duration>) -> Option<Duration> {
+        let half = (self.up.ended || self.down.ended).then_some(HALF_CLOSED);
+        half.into_iter().chain(tunnel_idle).min()
+    }
+
+    /// Whether anything has moved, or a side has ended, since this was last asked.
     fn take_moved(&mut self) -> bool {
         std::mem::take(&mut self.moved)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::alarm::Alarms;
+    use crate::base::metrics::Label;
+    use crate::proxy::balance::{Address, Endpoint};
+    use crate::proxy::http::body::Length;
+    use crate::proxy::http::h1::server::Server;
+    use crate::proxy::http::h1::stream::Stream;
+    use crate::proxy::http::h1::testing::plain;
+    use crate::proxy::message::Response;
+    use crate::proxy::upstream::client::Key;
+    use crate::proxy::upstream::connection::Connection;
+    use std::sync::Arc;
+    use tokio::io::AsyncWriteExt;
+
+    #[test]
+    fn a_silence_is_bounded_once_a_side_has_ended() {
+        let (long, short) = (Some(Duration::from_secs(3600)), Some(Duration::from_secs(5)));
+        let mut tunnel = Tunnel::default();
+        assert_eq!([None, long, short].map(|limit| tunnel.silence(limit)), [None, long, short]);
+        tunnel.down.ended = true;
+        let half = Some(HALF_CLOSED);
+        assert_eq!([None, long, short].map(|limit| tunnel.silence(limit)), [half, half, short]);
+    }
+
+    #[tokio::test]
+    async fn an_end_without_a_byte_is_a_move() {
+        for client_ends in [true, false] {
+            let ((near, mut client), (far, mut backend)) = (plain(), plain());
+            let mut server = Server::new(near);
+            server.start(&Response::default(), Length::Tunnel);
+            let address = ("unix:b".parse().unwrap(), Address::Unix("b".into()));
+            let endpoint = Arc::new(Endpoint::new(address, Label::NONE, None));
+            let (key, begun) = (Key { endpoint: endpoint.id, header: None }, (0, Alarms::start().now()));
+            let mut connection = Connection::new(Stream::new(far), key, &endpoint, begun);
+            connection.stream.become_tunnel();
+            let (mut tunnel, mut far) = (Tunnel::default(), Backend::H1(connection));
+            if client_ends { &mut client } else { &mut backend }.shutdown().await.unwrap();
+            std::future::poll_fn(|cx| match tunnel.poll(cx, &mut server, &mut far) {
+                Poll::Pending if tunnel.up.ended || tunnel.down.ended => Poll::Ready(()),
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(done) => panic!("over: {done:?}"),
+            })
+            .await;
+            assert_eq!((tunnel.up.ended, tunnel.take_moved()), (client_ends, true));
+            assert!(!tunnel.take_moved());
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! A backend that speaks TLS and says what became of each connection; and configs of pools that speak it.
 
 use std::fmt::{self, Display};
-use std::io::{Read, Write};
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, mpsc};
 
@@ -10,6 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::PATIENCE;
+use super::answer::Reader;
 use super::authority::{Authority, Pair};
 use super::configs::HTTP;
 use super::gateway::Home;
@@ -57,6 +58,16 @@ pub(crate) enum Seen {
 impl Secure {
     /// Shows this certificate.
     pub(crate) fn showing(pair: &Pair) -> Self {
+        Self::playing(pair, |session| {
+            if session.request() {
+                session.send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nsecure");
+                session.close();
+            }
+        })
+    }
+
+    /// Shows this certificate, and plays `act` on a thread for each connection whose handshake is complete.
+    pub(crate) fn playing(pair: &Pair, act: impl Fn(&mut Session) + Send + Sync + 'static) -> Self {
         let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap();
         let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
         let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
@@ -64,11 +75,15 @@ impl Secure {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, seen) = mpsc::channel();
+        let act = Arc::new(act);
         std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let (config, sender) = (Arc::clone(&config), sender.clone());
-                // The test may be over.
-                std::thread::spawn(move || drop(sender.send(serve(config, stream.unwrap()))));
+            for (number, stream) in listener.incoming().enumerate() {
+                let (config, sender, act) = (Arc::clone(&config), sender.clone(), Arc::clone(&act));
+                std::thread::spawn(move || match Session::begin(number, config, stream.unwrap(), sender.clone()) {
+                    Ok(mut session) => act(&mut session),
+                    // The test may be over.
+                    Err(error) => drop(sender.send(Seen::Refused(error.to_string()))),
+                });
             }
         });
         Self { address, seen }
@@ -86,26 +101,52 @@ impl Display for Secure {
     }
 }
 
-fn serve(config: Arc<ServerConfig>, mut socket: TcpStream) -> Seen {
-    let mut session = ServerConnection::new(config).unwrap();
-    while session.is_handshaking() {
-        if let Err(error) = session.complete_io(&mut socket) {
-            return Seen::Refused(error.to_string());
+/// One connection inside TLS, seen from the backend.
+pub(crate) struct Session {
+    /// Which connection of this backend it is, from 0.
+    pub(crate) number: usize,
+    stream: StreamOwned<ServerConnection, TcpStream>,
+    reader: Reader,
+    seen: mpsc::Sender<Seen>,
+}
+
+impl Session {
+    fn begin(
+        number: usize,
+        config: Arc<ServerConfig>,
+        mut socket: TcpStream,
+        seen: mpsc::Sender<Seen>,
+    ) -> io::Result<Self> {
+        socket.set_nodelay(true)?;
+        let mut connection = ServerConnection::new(config).unwrap();
+        while connection.is_handshaking() {
+            connection.complete_io(&mut socket)?;
         }
+        Ok(Self { number, stream: StreamOwned::new(connection, socket), reader: Reader::default(), seen })
     }
-    let name = session.server_name().map(str::to_owned);
-    let mut stream = StreamOwned::new(session, socket);
-    let (mut request, mut piece) = (Vec::new(), [0; 4096]);
-    while !request.windows(4).any(|window| window == b"\r\n\r\n") {
-        match stream.read(&mut piece) {
-            Ok(count) if count > 0 => request.extend_from_slice(&piece[..count]),
-            end => return Seen::Refused(format!("{end:?}")),
-        }
+
+    /// Reads the next request's head. False when the gateway closed.
+    pub(crate) fn request(&mut self) -> bool {
+        let head = self.reader.until(&mut self.stream, b"\r\n\r\n");
+        let seen = match &head {
+            Ok(Some(_)) => Seen::Request { name: self.stream.conn.server_name().map(str::to_owned) },
+            end => Seen::Refused(format!("{end:?}")),
+        };
+        // The test may be over.
+        let _ = self.seen.send(seen);
+        matches!(head, Ok(Some(_)))
     }
-    let answered = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nsecure");
-    answered.and_then(|()| stream.flush()).unwrap();
-    stream.conn.send_close_notify();
-    // The gateway may have closed by now.
-    let _ = stream.flush();
-    Seen::Request { name }
+
+    /// Sends these bytes at once, in as few records as may be.
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        // The gateway may have gone; the test sees that from its own side.
+        let _ = self.stream.write_all(bytes.as_ref()).and_then(|()| self.stream.flush());
+    }
+
+    /// Says that nothing more will come.
+    pub(crate) fn close(&mut self) {
+        self.stream.conn.send_close_notify();
+        // The gateway may have closed by now.
+        let _ = self.stream.flush();
+    }
 }

@@ -87,12 +87,12 @@ impl Channel {
         &mut self.output
     }
 
-    /// How many bytes wait to be written.
+    /// How many bytes wait to be written. What TLS has taken and still holds counts as one: it is to be flushed as well.
     pub fn unwritten(&self) -> usize {
-        self.output.len() - self.written
+        (self.output.len() - self.written).max(usize::from(!self.flushed))
     }
 
-    /// How many bytes the connection has taken since it was opened.
+    /// How many bytes the connection has taken since it was opened. A write inside TLS that failed counts as one.
     pub fn sent(&self) -> u64 {
         self.sent
     }
@@ -100,14 +100,19 @@ impl Channel {
     /// Takes the output out of a connection that took none of it, to be sent on another.
     pub fn take_output(&mut self) -> Vec<u8> {
         debug_assert_eq!(self.written, 0, "what was written cannot be taken back");
-        self.flushed = true;
+        (self.flushed, self.written) = (true, 0);
         std::mem::take(&mut self.output)
     }
 
     /// Writes the output. Ready when all of it is with the kernel. Progress shows in [`unwritten`](Self::unwritten).
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.written < self.output.len() {
-            let count = ready!(self.io.poll_write(cx, &self.output[self.written..]))?;
+            let written = ready!(self.io.poll_write(cx, &self.output[self.written..]));
+            if written.is_err() && matches!(self.io, Io::Tls(_)) {
+                // One write of TLS is many of the socket: some records may have left before the one that failed.
+                self.sent += 1;
+            }
+            let count = written?;
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -166,5 +171,42 @@ impl Drop for Channel {
     fn drop(&mut self) {
         self.buffers.give(&mut self.input);
         self.buffers.give(&mut self.output);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy::http::h1::testing::{nobody, plain, secure};
+    use tokio::io::AsyncReadExt;
+
+    #[tokio::test]
+    async fn what_tls_holds_is_not_written() {
+        let (mut channel, mut peer) = secure().await;
+        let mut all = 0;
+        while channel.poll_flush(&mut nobody()).is_ready() {
+            assert_eq!(channel.unwritten(), 0);
+            channel.output().extend_from_slice(&[b'x'; 1 << 10]);
+            all += 1 << 10;
+        }
+        assert_eq!((channel.written, channel.unwritten()), (channel.output.len(), 1), "all of it is with TLS");
+        let mut got = vec![0; all];
+        let (flushed, read) =
+            tokio::join!(std::future::poll_fn(|cx| channel.poll_flush(cx)), peer.read_exact(&mut got));
+        assert_eq!((flushed.unwrap(), read.unwrap(), channel.unwritten()), ((), all, 0));
+    }
+    #[tokio::test]
+    async fn a_write_that_failed_inside_tls_may_have_sent_something() {
+        let (mut channel, peer) = secure().await;
+        drop(peer);
+        channel.output().extend_from_slice(b"request");
+        assert!(matches!(channel.poll_flush(&mut nobody()), Poll::Ready(Err(_))));
+        assert!(channel.sent() > 0);
+
+        let (mut channel, peer) = plain();
+        drop(peer);
+        channel.output().extend_from_slice(b"request");
+        assert!(matches!(channel.poll_flush(&mut nobody()), Poll::Ready(Err(_))));
+        assert_eq!(channel.sent(), 0, "the kernel took nothing");
     }
 }

@@ -9,4 +9,6 @@ pub mod framing;
 pub mod head;
 pub mod server;
 pub mod stream;
+#[cfg(test)]
+pub mod testing;
 pub mod write;

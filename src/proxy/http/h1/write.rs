@@ -81,7 +81,9 @@ pub fn may_trail(name: Name, raw: &[u8]) -> bool {
     match name {
         Name::RetryAfter | Name::Date | Name::Server | Name::ProxyStatus => true,
         // A twin, because some reader takes underscores for dashes.
-        Name::Other => Name::of_twin(raw) == Name::Other && !NEVER_TRAILS.iter().any(|front| starts_with(raw, front)),
+        Name::Other => {
+            Name::of_twin(raw) == Name::Other && !NEVER_TRAILS.iter().any(|front| Name::twin_begins(raw, front))
+        }
         _ => false,
     }
 }
@@ -100,12 +102,6 @@ const NEVER_TRAILS: [&[u8]; 10] = [
     b"cache-control",
     b"max-forwards",
 ];
-
-fn starts_with(raw: &[u8], front: &[u8]) -> bool {
-    let same =
-        |(byte, expected): (&u8, &u8)| byte.eq_ignore_ascii_case(expected) || (*byte == b'_' && *expected == b'-');
-    raw.len() >= front.len() && raw.iter().zip(front).all(same)
-}
 
 /// The reason phrase of a status; empty where there is no usual one.
 pub fn reason(status: u16) -> &'static str {

@@ -224,3 +224,23 @@ impl Downstream for Server {
 pub fn has_token(list: &[u8], token: &[u8]) -> bool {
     list.split(|byte| *byte == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(token))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy::http::h1::testing::{nobody, secure};
+
+    #[tokio::test]
+    async fn a_response_behind_one_that_tls_holds_is_not_taken_back() {
+        let (channel, _peer) = secure().await;
+        let mut server = Server::new(channel);
+        let mut response = Response { status: 103, ..Response::default() };
+        response.fields.add(b"link", &[b'x'; 1 << 10]);
+        while server.poll_flush(&mut nobody()).is_ready() {
+            server.interim(&response);
+        }
+        assert!(server.unwritten() > 0, "it is to be flushed again");
+        server.start(&response, Length::Empty);
+        assert!(!server.retract() && server.has_started());
+    }
+}
