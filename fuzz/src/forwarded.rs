@@ -27,7 +27,7 @@ pub fn run(bytes: &[u8]) {
     let mut request = Request::default();
     let authority = request.fields.store(b"example.com:8443");
     request.set_authority(authority);
-    request.add_authority(b"host");
+    request.set_authority_field(Name::Host);
     fields.iter().for_each(|(name, value)| request.fields.add(name, value));
 
     let client = Client::resolve(peer, &request.fields, &trusted);

@@ -1,6 +1,6 @@
 //! The arena and its fields against a plain list of names and values.
 
-use portcullis::proxy::message::{Fields, Name, Request, list_members};
+use portcullis::proxy::message::{Fields, Name, NameSet, Request, list_members};
 
 use super::oracle::meaning::List;
 
@@ -21,6 +21,8 @@ const NAMES: [&[u8]; 14] = [
     b"strict-transport-security",
     b"a-name-longer-than-any-of-those-that-are-known",
 ];
+
+const SET: NameSet = NameSet::of(&[Name::Connection, Name::Te]);
 
 /// Everything is looked at after each operation: more of them only take longer.
 const MOST: usize = 64;
@@ -49,23 +51,32 @@ struct Plain {
 }
 
 fn apply(operation: u8, name: &[u8], value: &[u8], (real, plain): (&mut Request, &mut Plain)) {
+    let known = Name::of(name);
     let same_name = |field: &(Vec<u8>, Vec<u8>)| field.0.eq_ignore_ascii_case(name);
     match operation % 11 {
         0 | 1 => {
             real.fields.add(name, value);
             plain.fields.push((name.to_vec(), value.to_vec()));
         }
-        2 => {
-            real.fields.set(name, value);
+        2 if known != Name::Other => {
+            real.fields.set(known, value);
             plain.fields.retain(|field| !same_name(field));
+            plain.fields.push((known.text().to_vec(), value.to_vec()));
+        }
+        2 => {
+            real.fields.add_known(known, name, value);
             plain.fields.push((name.to_vec(), value.to_vec()));
         }
+        3 if known == Name::Other => {
+            real.fields.remove_all(SET);
+            plain.fields.retain(|(raw, _)| !matches!(Name::of(raw), Name::Connection | Name::Te));
+        }
         3 => {
-            real.fields.remove(name);
+            real.fields.remove(known);
             plain.fields.retain(|field| !same_name(field));
         }
         4 => remove_listed(real, plain),
-        5 => extend_list(name, value, (real, plain)),
+        5 => extend_list(known, value, (real, plain)),
         6 => {
             real.fields.retain(|_, raw, kept| raw != name && kept != value);
             plain.fields.retain(|(raw, kept)| raw != name && kept != value);
@@ -83,18 +94,23 @@ fn apply(operation: u8, name: &[u8], value: &[u8], (real, plain): (&mut Request,
         9 => {
             let span = real.fields.store(value);
             real.set_authority(span);
-            real.add_authority(name);
             plain.authority = value.to_vec();
-            plain.fields.push((name.to_vec(), value.to_vec()));
+            if known != Name::Other {
+                real.set_authority_field(known);
+                plain.fields.retain(|field| !same_name(field));
+                plain.fields.push((known.text().to_vec(), value.to_vec()));
+            }
         }
         _ if value.is_empty() => {
             real.clear();
             *plain = Plain::default();
         }
-        _ => {
-            real.fields.add_written(name, |into| into.extend_from_slice(value));
-            plain.fields.push((name.to_vec(), value.to_vec()));
+        _ if known != Name::Other => {
+            real.fields.set_written(known, |into| into.extend_from_slice(value));
+            plain.fields.retain(|field| !same_name(field));
+            plain.fields.push((known.text().to_vec(), value.to_vec()));
         }
+        _ => {}
     }
 }
 
@@ -114,12 +130,12 @@ fn remove_listed(real: &mut Request, plain: &mut Plain) {
     plain.fields.retain(|(raw, _)| Name::of(raw) != Name::Other || !named(raw));
 }
 
-fn extend_list(name: &[u8], value: &[u8], (real, plain): (&mut Request, &mut Plain)) {
-    let known = Name::of(name);
+fn extend_list(known: Name, value: &[u8], (real, plain): (&mut Request, &mut Plain)) {
     if known == Name::Other {
         return;
     }
-    real.fields.extend_list(known, name, |list| list.extend_from_slice(value));
+    let name = known.text();
+    real.fields.extend_list(known, |list| list.extend_from_slice(value));
     let mut list = Vec::new();
     for (_, before) in plain.fields.iter().filter(|(raw, _)| raw.eq_ignore_ascii_case(name)) {
         list.extend_from_slice(before);

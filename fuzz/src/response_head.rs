@@ -5,7 +5,7 @@ use portcullis::proxy::http::h1::framing::{self, Framing};
 use portcullis::proxy::http::h1::head::HeadLimits;
 use portcullis::proxy::http::h1::write;
 use portcullis::proxy::http::hop_by_hop;
-use portcullis::proxy::message::Response;
+use portcullis::proxy::message::{Name, Response};
 
 use super::oracle::meaning::{Answered, List, is_framed_once, listed, shown, sorted};
 use super::oracle::{gateway, hyper_client};
