@@ -13,10 +13,10 @@ use crate::proxy::http::h2::client::Stream;
 use crate::proxy::http::websocket;
 use crate::proxy::message::{Fields, Name, Response, Version};
 
-/// An HTTP/1.1 connection or a stream of HTTP/2. The request has been begun.
+/// An HTTP/1.1 connection or a stream of HTTP/2. The request has been begun. Boxed, because it is passed on from hand to hand.
 pub(super) enum Backend {
-    H1(Connection),
-    H2(Stream),
+    H1(Box<Connection>),
+    H2(Box<Stream>),
 }
 
 /// Why the backend's side broke and what that says.

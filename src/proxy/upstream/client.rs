@@ -72,7 +72,7 @@ pub(super) struct Kept {
 
 /// An unused connection of HTTP/1.1.
 pub(super) struct Idle {
-    pub(super) connection: Connection,
+    pub(super) connection: Box<Connection>,
     pub(super) until: Moment,
 }
 
@@ -109,8 +109,8 @@ impl Wanted<'_> {
 
 /// What there is of connections.
 enum Found {
-    H1(Connection),
-    H2(Stream),
+    H1(Box<Connection>),
+    H2(Box<Stream>),
     Broken(Broken),
     /// One that may be dead.
     Doubtful(Probe),
@@ -171,7 +171,7 @@ impl Client {
             }
             let (request, secure) = (wanted.call.request, wanted.endpoint.url.secure);
             return match Stream::open(handle, Asking { request, length: wanted.length, secure }) {
-                Ok(stream) => Found::H2(stream),
+                Ok(stream) => Found::H2(Box::new(stream)),
                 Err(broken) => {
                     Found::Broken(Broken { fault: broken.fault, unseen: broken.unprocessed, stale: broken.stale })
                 }
@@ -225,7 +225,7 @@ impl Client {
     }
 
     /// Keeps a connection whose exchange is complete, unless its endpoint was removed meanwhile.
-    pub(super) fn give(&self, mut connection: Connection, limits: Limits) {
+    pub(super) fn give(&self, mut connection: Box<Connection>, limits: Limits) {
         let keep = connection.keep(limits.idle);
         if !connection.keeps || !connection.stream.channel.input().is_empty() || keep.is_zero() {
             return;
@@ -280,7 +280,7 @@ impl Room {
 
 impl Kept {
     /// An unused connection that is still good. Replayable requests take any; others one used within the last second.
-    fn take_idle(&mut self, wanted: &Wanted<'_>, now: Moment) -> Option<Connection> {
+    fn take_idle(&mut self, wanted: &Wanted<'_>, now: Moment) -> Option<Box<Connection>> {
         while let Some(entry) = self.idle.pop() {
             if entry.connection.serial < wanted.since {
                 continue;

@@ -87,14 +87,14 @@ pub(super) async fn h1(
     wanted: &Wanted<'_>,
     (key, alarm): (Key, &Alarm),
     due: Moment,
-) -> Result<Connection, Fault> {
+) -> Result<Box<Connection>, Fault> {
     let (io, _) = dial(wanted.endpoint, (Protocol::Http1, key.header), alarm, due).await?;
     Ok(connection(room, key, wanted.endpoint, io))
 }
 
-fn connection(room: &Room, key: Key, endpoint: &Arc<Endpoint>, io: Io) -> Connection {
+fn connection(room: &Room, key: Key, endpoint: &Arc<Endpoint>, io: Io) -> Box<Connection> {
     let stream = Stream::new(Channel::new(io, Rc::clone(&room.buffers)));
-    Connection::new(stream, key, endpoint, (room.next_serial(), room.alarms.now()))
+    Box::new(Connection::new(stream, key, endpoint, (room.next_serial(), room.alarms.now())))
 }
 
 /// The task of a connection that may speak HTTP/2: opens it, tells who waits, and drives it to its end.
