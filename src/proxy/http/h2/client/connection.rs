@@ -41,7 +41,10 @@ const SMALL_FRAMES: usize = 64 << 20;
 /// minutes and end the connection of who pings more often, so that a stream that says nothing would cost all the others.
 const SILENCE: Duration = Duration::from_secs(310);
 
-/// How long it may take to give one.
+/// How long it may take to give one before it gets no more streams.
+const PROBE: Duration = Duration::from_secs(1);
+
+/// How long before its streams are given up.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long the backend may take nothing of what is written.
@@ -54,7 +57,8 @@ pub struct Connection {
     state: Rc<State>,
     ping: Option<PingPong>,
     alarm: Alarm,
-    /// When a sign of life is overdue, where one was asked for.
+    /// When a sign of life that was asked for is late, and when it will not come any more.
+    late: Moment,
     pong: Moment,
     /// When the backend must have taken something of what is written.
     write: Moment,
@@ -78,8 +82,17 @@ pub async fn open(
     let state = State::new(alarms, buffers);
     let ping = inner.ping_pong();
     let (alarm, never) = (alarms.alarm(), Moment::NEVER);
-    let mut connection =
-        Connection { inner, wire, state: Rc::clone(&state), ping, alarm, pong: never, write: never, sent: 0 };
+    let mut connection = Connection {
+        inner,
+        wire,
+        state: Rc::clone(&state),
+        ping,
+        alarm,
+        late: never,
+        pong: never,
+        write: never,
+        sent: 0,
+    };
     std::future::poll_fn(|cx| {
         if let Poll::Ready(ended) = connection.poll_turn(cx) {
             return Poll::Ready(Err(ended.err().unwrap_or(Fault::BackendReset)));
@@ -129,7 +142,7 @@ impl Connection {
         let polled = std::pin::Pin::new(&mut self.inner).poll(cx);
         let (heard, leaving) = self.wire.borrow_mut().take_news();
         if heard {
-            self.pong = Moment::NEVER;
+            (self.late, self.pong) = (Moment::NEVER, Moment::NEVER);
             self.state.hear();
         }
         if leaving {
@@ -164,11 +177,12 @@ impl Connection {
         // With a ping under way another one is refused; its answer serves both.
         if self.state.asked.get() && self.pong == Moment::NEVER {
             let _ = ping.send_ping(Ping::opaque());
+            self.late = self.state.alarms.after(Some(PROBE));
             self.pong = self.state.alarms.after(Some(PATIENCE));
         }
     }
 
-    /// Ready when the backend has been silent or has taken nothing for too long.
+    /// Ready when the backend has been silent or has taken nothing for too long. Late, it gets no more streams.
     fn poll_clocks(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = self.state.alarms.now();
         let busy = self.state.streams.get() > 0;
@@ -177,12 +191,17 @@ impl Connection {
             self.state.end();
             return Poll::Ready(());
         }
+        if now >= self.late {
+            self.late = Moment::NEVER;
+            self.state.end();
+        }
         if now >= silent && self.pong == Moment::NEVER {
             self.state.asked.set(true);
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let due = self.pong.min(self.write).min(if self.pong == Moment::NEVER { silent } else { Moment::NEVER });
+        let silent = if self.pong == Moment::NEVER { silent } else { Moment::NEVER };
+        let due = self.late.min(self.pong).min(self.write).min(silent);
         self.alarm.poll(cx, due)
     }
 }
