@@ -4,7 +4,7 @@ use std::sync::{Mutex, mpsc};
 
 use crate::support::PATIENCE;
 use crate::support::configs::{one_worker, route_to_h2};
-use crate::support::frames::{Frame, PING, frame};
+use crate::support::frames::{DATA, END_STREAM, Frame, PING, frame};
 use crate::support::gateway::Gateway;
 use crate::support::http2::Http2;
 use crate::support::peer::Peer;
@@ -29,6 +29,43 @@ fn pause(gateway: &Gateway) {
 
 fn is_question(one: &Frame) -> bool {
     one.kind == PING && one.flags & 1 == 0
+}
+
+#[test]
+fn a_backend_is_asked_again_only_once_it_has_answered_something() {
+    const AT_ONCE: usize = 4;
+    let (sender, events) = mpsc::channel();
+    let backend = Script::playing(move |conversation| {
+        let mut peer = Peer::settled(conversation, &[]);
+        let mut calls = Vec::new();
+        while let Some(one) = peer.next() {
+            if is_question(&one) {
+                sender.send("ping").unwrap();
+            } else if one.kind == DATA && one.flags & END_STREAM != 0 {
+                calls.push(one.stream);
+                sender.send("call").unwrap();
+            }
+            if calls.len() == AT_ONCE {
+                calls.drain(..).for_each(|stream| _ = peer.answer(stream, "done"));
+            }
+        }
+    });
+    let gateway = in_front_of(&backend);
+    let next = || events.recv_timeout(PATIENCE).unwrap();
+
+    let begin = |number: usize| {
+        if number % AT_ONCE != 0 {
+            pause(&gateway);
+        }
+        let mut client = gateway.client("http");
+        client.send(POST);
+        client
+    };
+    for expected in [&["call", "ping", "call", "call", "call"], &["call", "ping", "call", "call", "call"]] {
+        let clients: Vec<_> = (0..AT_ONCE).map(begin).collect();
+        assert_eq!([(); 5].map(|()| next()), *expected, "servers of gRPC end a connection with a fourth ping");
+        clients.into_iter().for_each(|mut client| assert_eq!(client.answer().text(), "done"));
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ use h2::{Ping, PingPong};
 
 use super::handle::{Handle, MOST_STREAMS, State};
 use super::head::LIMITS;
+use super::pings::RARELY;
 use super::wire::{End, Wire, fault_of};
 use crate::base::alarm::{Alarm, Alarms, Moment};
 use crate::base::buffers::Buffers;
@@ -37,9 +38,8 @@ const RESET_MEMORY: Duration = Duration::from_secs(5);
 /// that read slowly, whose stop is not to be that of the others.
 const SMALL_FRAMES: usize = 64 << 20;
 
-/// A connection with streams and nothing heard for so long is asked for a sign of life. Servers of gRPC allow a ping in five
-/// minutes and end the connection of who pings more often, so that a stream that says nothing would cost all the others.
-const SILENCE: Duration = Duration::from_secs(310);
+/// A connection with streams and nothing heard for so long is asked for a sign of life.
+const SILENCE: Duration = RARELY;
 
 /// How long it may take to give one before it gets no more streams.
 const PROBE: Duration = Duration::from_secs(1);
@@ -141,6 +141,7 @@ impl Connection {
         self.ask(cx);
         let polled = std::pin::Pin::new(&mut self.inner).poll(cx);
         let (heard, leaving) = self.wire.borrow_mut().take_news();
+        self.state.pings.set(self.wire.borrow().pings);
         if heard {
             (self.late, self.pong) = (Moment::NEVER, Moment::NEVER);
             self.state.hear();

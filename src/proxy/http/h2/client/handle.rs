@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use h2::client::SendRequest;
 
+use super::pings::Pings;
 use crate::base::alarm::{Alarm, Alarms, Moment};
 use crate::base::buffers::Buffers;
 use crate::proxy::fault::Fault;
@@ -54,6 +55,8 @@ pub(super) struct State {
     pub(super) used: Cell<bool>,
     /// Somebody wants to know whether the backend is still there.
     pub(super) asked: Cell<bool>,
+    /// Whether it may be asked.
+    pub(super) pings: Cell<Pings>,
     /// Who waits to hear from the backend.
     listening: RefCell<Vec<Waker>>,
     /// The connection's task.
@@ -74,6 +77,7 @@ impl State {
             over: Cell::new(false),
             used: Cell::new(false),
             asked: Cell::new(false),
+            pings: Cell::default(),
             listening: RefCell::default(),
             task: RefCell::default(),
         })
@@ -103,6 +107,10 @@ impl State {
 
     fn silence(&self) -> Duration {
         self.alarms.now().since(self.heard.get())
+    }
+
+    fn may_ask(&self) -> bool {
+        self.pings.get().may_ask(self.alarms.now())
     }
 
     /// To be woken when something was read or the connection takes no more streams.
@@ -157,10 +165,10 @@ impl Handle {
     }
 
     /// Whether a request is to wait for a sign of life: it cannot be sent again, and the connection may be dead; or another one
-    /// waits for it already.
+    /// waits for it already. A backend that cannot be asked now gets the request all the same.
     pub fn is_doubtful(&self, replayable: bool) -> bool {
         let state = &self.state;
-        state.asked.get() || (!replayable && state.silence() > SILENT)
+        state.asked.get() || (!replayable && state.silence() > SILENT && state.may_ask())
     }
 
     /// A probe of the backend: [`Probe::wait`] asks for a sign of life.

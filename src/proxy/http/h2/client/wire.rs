@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::pings::Pings;
 use crate::base::alarm::Moment;
 use crate::proxy::fault::Fault;
 use crate::proxy::http::h1::channel::Channel;
@@ -44,6 +45,8 @@ pub(super) struct Wire {
     overdrawn: bool,
     /// The backend's first SETTINGS have come.
     pub(super) settled: bool,
+    /// Whether the backend may be asked for a sign of life.
+    pub(super) pings: Pings,
 }
 
 impl Wire {
@@ -60,6 +63,7 @@ impl Wire {
             leaving: false,
             overdrawn: false,
             settled: false,
+            pings: Pings::default(),
         }))
     }
 
@@ -116,6 +120,7 @@ impl Wire {
                 let Seen::Frame(frame) = seen else { return };
                 self.settled |= frame.kind == Kind::Settings && !frame.is_ack();
                 self.leaving |= frame.kind == Kind::GoAway;
+                self.pings.received(frame);
                 self.overdrawn |= !self.account.pay(frame);
             });
         }
@@ -131,6 +136,7 @@ impl Wire {
             self.sent.pass(piece, |seen| {
                 if let Seen::Frame(frame) = seen {
                     self.account.sent(frame);
+                    self.pings.sent(frame, self.earned);
                 }
             });
             self.channel.output().extend_from_slice(piece);
