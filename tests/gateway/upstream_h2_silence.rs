@@ -14,10 +14,10 @@ const GET: &str = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const POST: &str = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\ncall";
 
 /// Unused client connections end after 1.5 s, which is how tests let that long pass.
-fn in_front_of(backend: &Script) -> Gateway {
+fn in_front_of(backend: &Script, route: &str) -> Gateway {
     let server = one_worker().replace("name = \"http\"\n", "name = \"http\"\ntimeouts = { keep_alive = \"1500ms\" }\n");
     let pause = "[[route]]\npath = \"/pause\"\nrespond = { status = 200 }\n";
-    Gateway::serving(&format!("{server}{pause}{}", route_to_h2(&[backend], "", "")))
+    Gateway::serving(&format!("{server}{pause}{}", route_to_h2(&[backend], route, "")))
 }
 
 /// Lets 1.5 s pass without a word to a backend.
@@ -50,7 +50,7 @@ fn a_backend_is_asked_again_only_once_it_has_answered_something() {
             }
         }
     });
-    let gateway = in_front_of(&backend);
+    let gateway = in_front_of(&backend, "");
     let next = || events.recv_timeout(PATIENCE).unwrap();
 
     let begin = |number: usize| {
@@ -66,6 +66,24 @@ fn a_backend_is_asked_again_only_once_it_has_answered_something() {
         assert_eq!([(); 5].map(|()| next()), *expected, "servers of gRPC end a connection with a fourth ping");
         clients.into_iter().for_each(|mut client| assert_eq!(client.answer().text(), "done"));
     }
+}
+
+#[test]
+fn a_connection_that_answers_nothing_any_more_fails_one_request() {
+    let backend = Script::playing(|conversation| {
+        let number = conversation.number;
+        let mut peer = Peer::settled(conversation, &[]);
+        if number == 0 {
+            // Deaf from here on, and open.
+            return peer.conversation.hold();
+        }
+        peer.echo("well");
+    });
+    let gateway = in_front_of(&backend, "timeouts = { response = \"1200ms\" }");
+
+    assert_eq!(gateway.client("http").ask(GET).status, 504);
+
+    assert_eq!(gateway.client("http").ask(GET).text(), "well");
 }
 
 #[test]
@@ -86,7 +104,7 @@ fn a_short_deadline_condemns_no_connection() {
             }
         }
     });
-    let gateway = in_front_of(&backend);
+    let gateway = in_front_of(&backend, "");
     assert_eq!(gateway.client("http").ask(POST).text(), "first");
     pause(&gateway);
 

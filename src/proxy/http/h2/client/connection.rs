@@ -8,7 +8,7 @@ use std::time::Duration;
 use h2::client::Builder;
 use h2::{Ping, PingPong};
 
-use super::handle::{Handle, MOST_STREAMS, State};
+use super::handle::{Handle, MOST_STREAMS, PATIENCE, State};
 use super::head::LIMITS;
 use super::pings::RARELY;
 use super::wire::{End, Wire, fault_of};
@@ -43,9 +43,6 @@ const SILENCE: Duration = RARELY;
 
 /// How long it may take to give one before it gets no more streams.
 const PROBE: Duration = Duration::from_secs(1);
-
-/// How long before its streams are given up.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long the backend may take nothing of what is written.
 const WRITE_IDLE: Duration = Duration::from_secs(30);

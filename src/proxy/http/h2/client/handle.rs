@@ -20,6 +20,9 @@ pub(super) const MOST_STREAMS: usize = 100;
 /// coarse clock, which may be a tick behind.
 const SILENT: Duration = Duration::from_millis(900);
 
+/// How long a sign of life may take before the connection's streams are given up.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
 /// A connection as the pool keeps it: streams are opened through it. The connection ends when it is dropped and its streams are
 /// over.
 pub struct Handle {
@@ -102,6 +105,19 @@ impl State {
             && let Some(task) = self.task.borrow().as_ref()
         {
             task.wake_by_ref();
+        }
+    }
+
+    /// A stream that was opened at `opened` has ended without its whole answer: where nothing was heard either, the backend may be
+    /// gone. It is asked, or, where it cannot be, gets no more streams.
+    pub(super) fn doubt(&self, opened: Moment) {
+        if self.over.get() || self.silence() <= SILENT {
+            return;
+        }
+        if self.may_ask() {
+            self.ask();
+        } else if self.silence().min(self.alarms.now().since(opened)) >= PATIENCE {
+            self.end();
         }
     }
 
