@@ -1,13 +1,14 @@
 //! How streams and connections of HTTP/2 end: cancelled, too slow, idle, drained.
 
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 
 use crate::support::PATIENCE;
 use crate::support::backend::Backend;
 use crate::support::configs::{HTTPS, route_to};
 use crate::support::events::DRAINING;
 use crate::support::frames::{
-    CANCEL, DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, NO_ERROR, RST_STREAM, SETTINGS_TIMEOUT,
+    CANCEL, DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, NO_ERROR, PRIORITY, RST_STREAM, SETTINGS_TIMEOUT,
     WINDOW_UPDATE, frame, get,
 };
 use crate::support::gateway::Gateway;
@@ -82,6 +83,36 @@ fn a_client_that_reads_nothing_is_cut_off() {
 
     gateway.access(|line| line["reason"] == "client_gone");
     client.expect_closed();
+}
+
+#[test]
+fn a_flood_that_reads_nothing_and_stops_within_a_frame_is_cut_off() {
+    let sent = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&sent);
+    let backend = Script::playing(move |conversation| {
+        conversation.head();
+        conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n");
+        conversation.flood(&[b'x'; 10_000], 100_000, |pieces| count.store(pieces, Ordering::SeqCst));
+    });
+    let slow = hasty().replace("write_idle = \"300ms\"", "write_idle = \"60s\"");
+    let gateway = Gateway::serving(&format!("{slow}{}", route_to(&[&backend])));
+    let mut client = Frames::settled(&gateway, &[(4, 0x7fff_ffff)]);
+    client.send(frame(WINDOW_UPDATE, 0, 0, &0x7000_0000_u32.to_be_bytes()));
+    client.head(1, END_STREAM, &get());
+    let mut before = None;
+    while before != Some(sent.load(Ordering::SeqCst)) || before == Some(0) {
+        before = Some(sent.load(Ordering::SeqCst));
+        // Another one's unused connection ends: a while has passed.
+        Frames::settled(&gateway, &[]).expect_closed();
+    }
+
+    // Each piece ends within a frame, wherever the gateway has enough of it.
+    let flood = frame(PRIORITY, 0, 3, &[0; 5]).repeat(2_000);
+    let (first, rest) = flood.split_at(5);
+    client.send(first);
+    rest.chunks(14 * 50).for_each(|piece| _ = client.send(piece));
+
+    gateway.access(|line| line["reason"] == "http2_flood");
 }
 
 #[test]

@@ -201,7 +201,9 @@ impl<'a> Server<'a> {
 
     fn poll_clocks(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let clocks = &self.clocks;
-        let due = clocks.settings.min(clocks.block).min(clocks.idle).min(clocks.write).min(clocks.end);
+        let open = clocks.settings.min(clocks.block).min(clocks.idle);
+        // What runs out while the connection is closing changes nothing, and must not keep its end from being waited for.
+        let due = clocks.write.min(clocks.end).min(if self.closing { Moment::NEVER } else { open });
         ready!(self.rules.alarm.poll(cx, due));
         let now = self.rules.alarm.alarms().now();
         if now >= clocks.write.min(clocks.end) {
