@@ -94,7 +94,7 @@ fn store_fields(
                 let first = fields.first(Name::Host).unwrap_or_default();
                 host::same(first, value.as_bytes()).map_err(Fault::Malformed)?;
             }
-            _ => fields.add(token(name)?, checked(value)?),
+            _ => fields.add(token(name).ok_or(SYNTAX)?, checked(value)?),
         }
     }
     if crumbs {
@@ -154,16 +154,16 @@ pub fn trailers(headers: &HeaderMap, limits: HeadLimits) -> Result<Fields, Fault
     let mut room = Room { size: limits.fields_size, count: limits.fields };
     for (name, value) in headers {
         room.take(name.as_str().len() + value.len(), 1)?;
-        fields.add(token(name)?, checked(value)?);
+        fields.add(token(name).ok_or(SYNTAX)?, checked(value)?);
     }
     Ok(fields)
 }
 
-/// A name is a token (RFC 9110 §5.1). `http` takes a `"` for a part of one where it reads HTTP/2: an HTTP/1.1 reader would
-/// refuse the request, or read another name.
-fn token(name: &HeaderName) -> Result<&[u8], Fault> {
+/// A name that is a token (RFC 9110 §5.1). `http` takes a `"` for a part of one where it reads HTTP/2: an HTTP/1.1 reader would
+/// refuse the message, or read another name.
+pub(super) fn token(name: &HeaderName) -> Option<&[u8]> {
     let name = name.as_str().as_bytes();
-    if memchr::memchr(b'"', name).is_none() { Ok(name) } else { Err(SYNTAX) }
+    memchr::memchr(b'"', name).is_none().then_some(name)
 }
 
 /// A value of HTTP/2 has no blank at either end (RFC 9113 §8.2.1): HTTP/1.1 would lose it on the way. CR, LF and NUL do not
@@ -283,7 +283,7 @@ mod tests {
         let tokens = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz";
         for byte in 0..=u8::MAX {
             let Ok(name) = HeaderName::from_lowercase(&[b'x', byte]) else { continue };
-            assert_eq!(token(&name).is_ok(), tokens.contains(&byte), "{byte}");
+            assert_eq!(token(&name).is_some(), tokens.contains(&byte), "{byte}");
         }
         let quoted = HeaderName::from_lowercase(b"x\"y").unwrap();
         let mut map = HeaderMap::new();

@@ -7,6 +7,7 @@ use http::{Method, response};
 use crate::proxy::fault::{Fault, Malformed};
 use crate::proxy::http::h1::head::HeadLimits;
 use crate::proxy::http::h1::write::may_trail;
+use crate::proxy::http::h2::request::token;
 use crate::proxy::message::{Fields, Name, Request, Response, Version};
 
 /// What a backend's answer may have for a head.
@@ -98,8 +99,11 @@ fn store(headers: &HeaderMap, fields: &mut Fields) -> Result<(), Fault> {
             Name::Connection | Name::KeepAlive | Name::ProxyConnection | Name::TransferEncoding | Name::Upgrade => {
                 return Err(Fault::BackendMalformed);
             }
-            // HTTP/1.1 would lose blanks at either end on the way.
-            _ => fields.add(name.as_str().as_bytes(), value.as_bytes().trim_ascii()),
+            _ => {
+                let name = token(name).ok_or(Fault::BackendMalformed)?;
+                // HTTP/1.1 would lose blanks at either end on the way.
+                fields.add(name, value.as_bytes().trim_ascii());
+            }
         }
     }
     Ok(())
