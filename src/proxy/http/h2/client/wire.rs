@@ -43,7 +43,7 @@ pub(super) struct Wire {
     heard: bool,
     leaving: bool,
     overdrawn: bool,
-    /// The backend's first SETTINGS have come.
+    /// The backend's first SETTINGS hold: `h2` has acknowledged them.
     pub(super) settled: bool,
     /// Whether the backend may be asked for a sign of life.
     pub(super) pings: Pings,
@@ -118,7 +118,6 @@ impl Wire {
             self.readable = self.readable.saturating_sub(fresh.len());
             self.received.pass(fresh, |seen| {
                 let Seen::Frame(frame) = seen else { return };
-                self.settled |= frame.kind == Kind::Settings && !frame.is_ack();
                 self.leaving |= frame.kind == Kind::GoAway;
                 self.pings.received(frame);
                 self.overdrawn |= !self.account.pay(frame);
@@ -135,6 +134,7 @@ impl Wire {
         for piece in pieces {
             self.sent.pass(piece, |seen| {
                 if let Seen::Frame(frame) = seen {
+                    self.settled |= frame.kind == Kind::Settings && frame.is_ack();
                     self.account.sent(frame);
                     self.pings.sent(frame, self.earned);
                 }
