@@ -8,8 +8,8 @@ use crate::support::backend::Backend;
 use crate::support::configs::{HTTPS, route_to};
 use crate::support::events::DRAINING;
 use crate::support::frames::{
-    CANCEL, DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, NO_ERROR, PRIORITY, RST_STREAM, SETTINGS_TIMEOUT,
-    WINDOW_UPDATE, frame, get,
+    CANCEL, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, Frame, Frames, GOAWAY, HEADERS, NO_ERROR, PING, PRIORITY,
+    RST_STREAM, SETTINGS_TIMEOUT, WINDOW_UPDATE, frame, get,
 };
 use crate::support::gateway::Gateway;
 use crate::support::script::Script;
@@ -168,4 +168,26 @@ fn a_drain_lets_streams_finish_and_takes_no_more() {
     assert_eq!(client.expect(DATA).payload, b"late");
     client.expect_closed();
     assert!(gateway.wait().success());
+}
+
+#[test]
+fn streams_that_are_not_served_any_more_are_counted() {
+    let (backend, events) = silent();
+    let mut gateway = Gateway::serving(&format!("{HTTPS}{}", route_to(&[&backend])));
+    let mut client = Frames::settled(&gateway, &[]);
+    client.head(1, END_STREAM, &get());
+    assert_eq!(events.recv_timeout(PATIENCE), Ok("asked"));
+
+    gateway.signal(rustix::process::Signal::TERM);
+    let last = |goaway: Frame| u32::from_be_bytes(goaway.payload[..4].try_into().unwrap());
+    assert_eq!(last(client.expect(GOAWAY)), 0x7fff_ffff);
+    let ping = client.expect(PING);
+    client.send(frame(PING, 1, 0, &ping.payload));
+    assert_eq!(last(client.expect(GOAWAY)), 1);
+    for number in 1..5_000 {
+        client.head(number * 2 + 1, END_STREAM, &get());
+    }
+
+    assert_eq!(client.expect(GOAWAY).code(), ENHANCE_YOUR_CALM);
+    gateway.access(|line| line["reason"] == "http2_flood");
 }

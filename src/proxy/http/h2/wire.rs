@@ -22,6 +22,9 @@ const MOST_OUTPUT: usize = 64 << 10;
 /// What is read in one turn, so that a client that never stops sending does not stop the worker's others.
 const MOST_INPUT: usize = 256 << 10;
 
+/// What HEADERS cost that `h2` ignores: they ask for nothing that is served.
+const PER_IGNORED: u32 = 2;
+
 /// The connection's bytes. `h2` owns one [`End`] of it, the server looks in between turns.
 pub(super) struct Wire {
     pub(super) channel: Channel,
@@ -114,7 +117,9 @@ impl Wire {
         match frame.kind {
             Kind::Headers => {
                 self.block = Some(frame.stream);
-                self.unseen.headers(frame.stream);
+                if !self.unseen.headers(frame.stream) {
+                    self.exhausted |= !self.budget.spend(PER_IGNORED);
+                }
                 self.fragments.headers(frame);
             }
             Kind::Continuation => self.fragments.continuation(frame),
