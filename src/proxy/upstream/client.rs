@@ -61,8 +61,8 @@ pub(super) struct Kept {
     pub(super) idle: Vec<Idle>,
     pub(super) shared: Vec<Shared>,
     pub(super) openings: Vec<Rc<Opening>>,
-    /// The backend has chosen HTTP/1.1 where it could have chosen HTTP/2.
-    pub(super) chose_h1: bool,
+    /// When the backend last chose HTTP/1.1 where it could have chosen HTTP/2.
+    pub(super) chose_h1: Option<Moment>,
 }
 
 /// An unused connection of HTTP/1.1.
@@ -184,7 +184,9 @@ impl Client {
             Protocol::Http2 => true,
             Protocol::Auto => {
                 let all = self.0.kept.borrow();
-                let h1 = |kept: &Kept| kept.chose_h1 || kept.shared.iter().any(|shared| !wanted.may_use(shared));
+                let now = self.0.alarms.now();
+                let h1 =
+                    |kept: &Kept| kept.is_known_for_h1(now) || kept.shared.iter().any(|shared| !wanted.may_use(shared));
                 wanted.endpoint.url.secure && !all.get(&key).is_some_and(h1)
             }
         }
