@@ -2,10 +2,13 @@
 //! that became ready in a turn leaves in one TLS write.
 //!
 //! `turn` lets the task run until nothing more can move, `wire` holds back what `h2` writes and watches what it reads with
-//! `frames` and `budget`, `unseen` tells what `h2` refuses by itself, `fragment` and `huffman` find what the `http` crate drops, `server` is the connection, `incoming` a stream that it has opened, `stream` one exchange's side of it with `request`, `response` and `piece`.
+//! `frames` and `budget`, `unseen` tells what `h2` refuses by itself, `fragment` and `huffman` find what the `http` crate drops,
+//! `server` is the connection, `incoming` a stream that it has opened, `stream` one exchange's side of it with `request`,
+//! `response`, `fields` and `piece`.
 
 mod budget;
 pub mod client;
+mod fields;
 pub mod fragment;
 pub mod frames;
 mod huffman;

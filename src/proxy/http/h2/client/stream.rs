@@ -15,6 +15,7 @@ use crate::base::alarm::Moment;
 use crate::base::buffers::BUFFER;
 use crate::proxy::fault::Fault;
 use crate::proxy::http::body::{Length, Progress};
+use crate::proxy::http::h2::fields;
 use crate::proxy::http::h2::piece::{Held, Piece};
 use crate::proxy::message::{Fields, Request, Response};
 
@@ -106,7 +107,7 @@ impl Stream {
     /// Ends the request, or this side of a tunnel.
     pub fn finish(&mut self, trailers: Option<&Fields>) {
         if !self.ended && self.end.is_none() {
-            self.end = Some(trailers.and_then(head::trailers));
+            self.end = Some(trailers.and_then(fields::trailers));
         }
     }
 
