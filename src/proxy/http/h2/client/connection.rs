@@ -8,15 +8,17 @@ use std::time::Duration;
 use h2::client::Builder;
 use h2::{Ping, PingPong};
 
+use super::guard::{Guard, fault_of};
 use super::handle::{Handle, MOST_STREAMS, PATIENCE, State};
 use super::head::LIMITS;
 use super::pings::RARELY;
-use super::wire::{End, Wire, fault_of};
 use crate::base::alarm::{Alarm, Alarms, Moment};
 use crate::base::buffers::Buffers;
 use crate::proxy::fault::Fault;
 use crate::proxy::http::h1::channel::Channel;
+use crate::proxy::http::h2::frames::PREFACE;
 use crate::proxy::http::h2::piece::Piece;
+use crate::proxy::http::h2::wire::{End, Wire};
 
 /// What a backend may send of one body before it is taken.
 const STREAM_WINDOW: u32 = 64 << 10;
@@ -49,8 +51,8 @@ const WRITE_IDLE: Duration = Duration::from_secs(30);
 
 /// A connection, to be driven by a task of its own.
 pub struct Connection {
-    inner: h2::client::Connection<End, Piece>,
-    wire: Rc<RefCell<Wire>>,
+    inner: h2::client::Connection<End<Guard>, Piece>,
+    wire: Rc<RefCell<Wire<Guard>>>,
     state: Rc<State>,
     ping: Option<PingPong>,
     alarm: Alarm,
@@ -73,7 +75,7 @@ pub async fn open(
     (alarms, buffers): (&Rc<Alarms>, &Rc<Buffers>),
     due: Moment,
 ) -> Result<(Handle, Connection), Fault> {
-    let wire = Wire::new(channel);
+    let wire = Wire::new(channel, Guard::default(), (0, PREFACE));
     let handshake = builder().handshake::<_, Piece>(End(Rc::clone(&wire)));
     let (send, mut inner) = handshake.await.map_err(|error| fault_of(&error))?;
     let state = State::new(alarms, buffers);
@@ -94,7 +96,7 @@ pub async fn open(
         if let Poll::Ready(ended) = connection.poll_turn(cx) {
             return Poll::Ready(Err(ended.err().unwrap_or(Fault::BackendReset)));
         }
-        if connection.wire.borrow().settled {
+        if connection.wire.borrow().watch.settled {
             return Poll::Ready(Ok(()));
         }
         connection.alarm.poll(cx, due).map(|()| Err(Fault::ConnectTimeout))
@@ -123,12 +125,20 @@ impl Connection {
     pub async fn drive(mut self) {
         std::future::poll_fn(|cx| {
             if self.poll_turn(cx).is_ready() || self.poll_clocks(cx).is_ready() {
-                self.wire.borrow_mut().leave(cx);
+                self.leave(cx);
                 return Poll::Ready(());
             }
             Poll::Pending
         })
         .await;
+    }
+
+    /// Says goodbye, as far as the kernel takes it at once.
+    fn leave(&self, cx: &mut Context<'_>) {
+        let channel = &mut self.wire.borrow_mut().channel;
+        if let Poll::Ready(Ok(())) = channel.poll_flush(cx) {
+            let _ = channel.poll_shutdown(cx);
+        }
     }
 
     /// One turn: reads and hands out what has come, takes what the streams have, writes all of it at once.
@@ -137,8 +147,8 @@ impl Connection {
         self.state.set_task(cx);
         self.ask(cx);
         let polled = std::pin::Pin::new(&mut self.inner).poll(cx);
-        let (heard, leaving) = self.wire.borrow_mut().take_news();
-        self.state.pings.set(self.wire.borrow().pings);
+        let (heard, leaving) = self.wire.borrow_mut().watch.take_news();
+        self.state.pings.set(self.wire.borrow().watch.pings);
         if heard {
             (self.late, self.pong) = (Moment::NEVER, Moment::NEVER);
             self.state.hear();
@@ -152,7 +162,7 @@ impl Connection {
         }
         let mut wire = self.wire.borrow_mut();
         let flushed = wire.poll_flush(cx);
-        let sent = wire.sent();
+        let sent = wire.channel.sent();
         match &flushed {
             Poll::Ready(Ok(())) => self.write = Moment::NEVER,
             Poll::Ready(Err(_)) => {

@@ -8,9 +8,9 @@ use h2::client::ResponseFuture;
 use h2::{Reason, RecvStream, SendStream};
 use http::header::HeaderMap;
 
+use super::guard::fault_of;
 use super::handle::{Handle, State};
 use super::head;
-use super::wire::fault_of;
 use crate::base::alarm::Moment;
 use crate::base::buffers::BUFFER;
 use crate::proxy::fault::Fault;
