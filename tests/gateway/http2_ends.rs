@@ -1,14 +1,15 @@
 //! How streams and connections of HTTP/2 end: cancelled, too slow, idle, drained.
 
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 
 use crate::support::PATIENCE;
 use crate::support::backend::Backend;
 use crate::support::configs::{HTTPS, route_to};
 use crate::support::events::DRAINING;
 use crate::support::frames::{
-    CANCEL, DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, NO_ERROR, RST_STREAM, SETTINGS_TIMEOUT,
-    WINDOW_UPDATE, frame, get,
+    CANCEL, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, Frame, Frames, GOAWAY, HEADERS, NO_ERROR, PING, PRIORITY,
+    RST_STREAM, SETTINGS_TIMEOUT, WINDOW_UPDATE, frame, get,
 };
 use crate::support::gateway::Gateway;
 use crate::support::script::Script;
@@ -85,6 +86,36 @@ fn a_client_that_reads_nothing_is_cut_off() {
 }
 
 #[test]
+fn a_flood_that_reads_nothing_and_stops_within_a_frame_is_cut_off() {
+    let sent = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&sent);
+    let backend = Script::playing(move |conversation| {
+        conversation.head();
+        conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n");
+        conversation.flood(&[b'x'; 10_000], 100_000, |pieces| count.store(pieces, Ordering::SeqCst));
+    });
+    let slow = hasty().replace("write_idle = \"300ms\"", "write_idle = \"60s\"");
+    let gateway = Gateway::serving(&format!("{slow}{}", route_to(&[&backend])));
+    let mut client = Frames::settled(&gateway, &[(4, 0x7fff_ffff)]);
+    client.send(frame(WINDOW_UPDATE, 0, 0, &0x7000_0000_u32.to_be_bytes()));
+    client.head(1, END_STREAM, &get());
+    let mut before = None;
+    while before != Some(sent.load(Ordering::SeqCst)) || before == Some(0) {
+        before = Some(sent.load(Ordering::SeqCst));
+        // Another one's unused connection ends: a while has passed.
+        Frames::settled(&gateway, &[]).expect_closed();
+    }
+
+    // Each piece ends within a frame, wherever the gateway has enough of it.
+    let flood = frame(PRIORITY, 0, 3, &[0; 5]).repeat(2_000);
+    let (first, rest) = flood.split_at(5);
+    client.send(first);
+    rest.chunks(14 * 50).for_each(|piece| _ = client.send(piece));
+
+    gateway.access(|line| line["reason"] == "http2_flood");
+}
+
+#[test]
 fn a_connection_without_streams_is_closed_with_goaway() {
     let backend = Backend::named("one");
     let gateway = Gateway::serving(&format!("{}{}", hasty(), route_to(&[&backend])));
@@ -137,4 +168,26 @@ fn a_drain_lets_streams_finish_and_takes_no_more() {
     assert_eq!(client.expect(DATA).payload, b"late");
     client.expect_closed();
     assert!(gateway.wait().success());
+}
+
+#[test]
+fn streams_that_are_not_served_any_more_are_counted() {
+    let (backend, events) = silent();
+    let mut gateway = Gateway::serving(&format!("{HTTPS}{}", route_to(&[&backend])));
+    let mut client = Frames::settled(&gateway, &[]);
+    client.head(1, END_STREAM, &get());
+    assert_eq!(events.recv_timeout(PATIENCE), Ok("asked"));
+
+    gateway.signal(rustix::process::Signal::TERM);
+    let last = |goaway: Frame| u32::from_be_bytes(goaway.payload[..4].try_into().unwrap());
+    assert_eq!(last(client.expect(GOAWAY)), 0x7fff_ffff);
+    let ping = client.expect(PING);
+    client.send(frame(PING, 1, 0, &ping.payload));
+    assert_eq!(last(client.expect(GOAWAY)), 1);
+    for number in 1..5_000 {
+        client.head(number * 2 + 1, END_STREAM, &get());
+    }
+
+    assert_eq!(client.expect(GOAWAY).code(), ENHANCE_YOUR_CALM);
+    gateway.access(|line| line["reason"] == "http2_flood");
 }

@@ -48,6 +48,7 @@ mod upstream_h2_again;
 mod upstream_h2_bodies;
 mod upstream_h2_ends;
 mod upstream_h2_hostile;
+mod upstream_h2_silence;
 mod upstream_tls;
 mod upstream_tls_refused;
 mod websocket;

@@ -74,7 +74,7 @@ fn what_breaks_the_protocol_is_502_and_asked_for_once() {
     fn head(stream: u32, fields: &[(&str, &str)]) -> Vec<u8> {
         frame(HEADERS, END_HEADERS | END_STREAM, stream, &block(fields))
     }
-    let bad: [Bad; 18] = [
+    let bad: [Bad; 19] = [
         ("a frame that is too large", |stream| frame(DATA, END_STREAM, stream, &[0; 16_385])),
         ("DATA before HEADERS", |stream| frame(DATA, END_STREAM, stream, b"x")),
         ("DATA on no stream", |_| frame(DATA, 0, 0, b"x")),
@@ -94,6 +94,7 @@ fn what_breaks_the_protocol_is_502_and_asked_for_once() {
         ("a status of letters", |stream| head(stream, &[(":status", "2x0")])),
         ("a status that means nothing", |stream| head(stream, &[(":status", "999")])),
         ("a field of the connection", |stream| head(stream, &[(":status", "200"), ("transfer-encoding", "chunked")])),
+        ("a quote in a name", |stream| head(stream, &[(":status", "200"), ("x\"y", "z")])),
         ("a line end in a value", |stream| head(stream, &[(":status", "200"), ("x", "a\r\ny: z")])),
     ];
     for (name, answer) in bad {

@@ -1,11 +1,13 @@
 //! WebSockets: an upgrade of HTTP/1.1 or an extended CONNECT of HTTP/2 in, either of them out.
 
 use std::fmt::Display;
+use std::sync::{Mutex, mpsc};
 
+use crate::support::PATIENCE;
 use crate::support::authority::Authority;
-use crate::support::configs::{HTTP, HTTPS, route_to};
+use crate::support::configs::{HTTP, HTTPS, one_worker, route_to, route_to_h2};
 use crate::support::echo::{self, Http2Echo};
-use crate::support::frames::{self, DATA, HEADERS};
+use crate::support::frames::{self, DATA, HEADERS, SETTINGS, frame};
 use crate::support::gateway::Gateway;
 use crate::support::http2::Http2;
 use crate::support::peer::Peer;
@@ -170,6 +172,36 @@ fn a_backend_that_carries_no_tunnels_is_502() {
     let answer = gateway.client("http").ask(HANDSHAKE);
     assert_eq!((answer.status, answer.refusal()), (502, Some("http_upgrade_failed")), "{answer:?}");
     assert_eq!(gateway.access(|line| line["status"] == 502)["reason"], "no_tunnel");
+}
+
+#[test]
+fn settings_of_a_backend_that_come_in_pieces_are_waited_for() {
+    let (sender, begun) = mpsc::channel();
+    let (go_on, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let backend = Script::playing(move |conversation| {
+        let mut peer = Peer::silent(conversation);
+        // Extended CONNECT is taken (RFC 8441 §3).
+        let settings = frame(SETTINGS, 0, 0, &[0, 8, 0, 0, 0, 1]);
+        let (head, rest) = settings.split_at(9);
+        peer.send(head);
+        sender.send(()).unwrap();
+        wait.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+        peer.send(rest).send(frame(SETTINGS, 1, 0, &[]));
+        let asked = peer.find(HEADERS).unwrap().stream;
+        peer.head(asked, 0, &[(":status", "200")]).hold();
+    });
+    let other = "[[route]]\npath = \"/other\"\nrespond = { status = 200 }\n";
+    let gateway = Gateway::serving(&format!("{}{other}{}", one_worker(), route_to_h2(&[&backend], "", "")));
+    let mut client = gateway.client("http");
+    client.send(HANDSHAKE);
+    begun.recv_timeout(PATIENCE).unwrap();
+    // The only worker has seen the first piece by the time that it has served others.
+    for _ in 0..5 {
+        assert_eq!(gateway.client("http").ask("GET /other HTTP/1.1\r\nHost: localhost\r\n\r\n").status, 200);
+    }
+    go_on.send(()).unwrap();
+    assert_eq!(client.answer().status, 101);
 }
 
 #[test]

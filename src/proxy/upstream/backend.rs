@@ -171,7 +171,7 @@ fn length_of(framing: Framing, empty: bool, client: Version, response: &mut Resp
 /// answer announces (RFC 9110 §9.3.6).
 fn accept_tunnel(call: &Call<'_>, response: &mut Response) {
     response.status = 101;
-    response.fields.remove(b"content-length");
+    response.fields.remove(Name::ContentLength);
     if call.request.version != Version::Http2
         && let Some(key) = call.request.fields.first(Name::SecWebSocketKey)
     {

@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
@@ -28,16 +27,12 @@ const MOST_IDLE: usize = 512;
 /// How many kinds of connections there may be before one client's own is not kept.
 const MOST_KEYS: usize = 1024;
 
-/// A request that cannot be sent again takes no connection that has been unused for longer, and none of HTTP/2 that has been
-/// silent for longer without a sign of life: the backend may be closing it. One second on the coarse clock, which may be a tick
-/// behind.
+/// A request that cannot be sent again takes no connection that has been unused for longer: the backend may be closing it. One
+/// second on the coarse clock, which may be a tick behind.
 const FRESH: Duration = Duration::from_millis(900);
 
 /// How many connections one attempt waits for: some are over, or full, as soon as they are open.
 const MOST_OPENINGS: u32 = 3;
-
-/// How long a sign of life is waited for before a new connection is opened instead.
-const PROBE: Duration = Duration::from_secs(1);
 
 /// The connections of one worker. The one that was used last is used first, so that a quiet time sheds the rest.
 pub struct Client(Rc<Room>);
@@ -66,8 +61,8 @@ pub(super) struct Kept {
     pub(super) idle: Vec<Idle>,
     pub(super) shared: Vec<Shared>,
     pub(super) openings: Vec<Rc<Opening>>,
-    /// The backend has chosen HTTP/1.1 where it could have chosen HTTP/2.
-    pub(super) chose_h1: bool,
+    /// When the backend last chose HTTP/1.1 where it could have chosen HTTP/2.
+    pub(super) chose_h1: Option<Moment>,
 }
 
 /// An unused connection of HTTP/1.1.
@@ -144,7 +139,7 @@ impl Client {
                 }
                 Found::H2(stream) => return Ok(Backend::H2(stream)),
                 Found::Broken(broken) => return Err(broken),
-                Found::Doubtful(probe) => self.ask(probe, call, due).await,
+                Found::Doubtful(probe) => probe.wait(call.alarm, due).await.map_err(unseen)?,
                 Found::Nothing if self.may_share(key, wanted) => {
                     left = left.checked_sub(1).ok_or_else(|| unseen(Fault::BackendReset))?;
                     self.opening(key, wanted).wait(call.alarm, due).await.map_err(unseen)?;
@@ -166,7 +161,7 @@ impl Client {
         kept.shared.retain(|shared| shared.is_usable(now));
         let open = |shared: &&Shared| shared.serial >= wanted.since && shared.handle.health() == Health::Open;
         if let Some(Shared { handle, .. }) = kept.shared.iter().filter(|shared| wanted.may_use(shared)).find(open) {
-            if !wanted.replayable && handle.silence() > FRESH {
+            if handle.is_doubtful(wanted.replayable) {
                 return Found::Doubtful(handle.probe());
             }
             let (request, secure) = (wanted.call.request, wanted.endpoint.url.secure);
@@ -187,7 +182,9 @@ impl Client {
             Protocol::Http2 => true,
             Protocol::Auto => {
                 let all = self.0.kept.borrow();
-                let h1 = |kept: &Kept| kept.chose_h1 || kept.shared.iter().any(|shared| !wanted.may_use(shared));
+                let now = self.0.alarms.now();
+                let h1 =
+                    |kept: &Kept| kept.is_known_for_h1(now) || kept.shared.iter().any(|shared| !wanted.may_use(shared));
                 wanted.endpoint.url.secure && !all.get(&key).is_some_and(h1)
             }
         }
@@ -212,16 +209,6 @@ impl Client {
             room.end_opening(key, &panicked, Err(Fault::Internal));
         });
         opening
-    }
-
-    /// Waits for a sign of life on a connection; one that gives none is not used again.
-    async fn ask(&self, mut probe: Probe, call: &Call<'_>, due: Moment) {
-        let due = self.0.alarms.after(Some(PROBE)).min(due);
-        std::future::poll_fn(|cx| match probe.poll(cx) {
-            Poll::Ready(_) => Poll::Ready(()),
-            Poll::Pending => call.alarm.poll(cx, due).map(|()| probe.give_up()),
-        })
-        .await;
     }
 
     /// Keeps a connection whose exchange is complete, unless its endpoint was removed meanwhile.

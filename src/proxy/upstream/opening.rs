@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use super::client::{Idle, Kept, Key, Room, Shared, Wanted};
 use super::connection::{Connection, Limits};
@@ -21,6 +22,9 @@ use crate::proxy::tls::Agreed;
 
 /// How many requests wait for one connection before another is opened, while nothing is known of how many it will carry.
 pub(super) const MOST_WAITING: usize = 100;
+
+/// How long a backend that chose HTTP/1.1 is not asked again: it may have learnt HTTP/2 since.
+const CHOSEN: Duration = Duration::from_secs(600);
 
 /// A connection that is being opened.
 #[derive(Default)]
@@ -75,6 +79,13 @@ impl Drop for Counted<'_> {
     }
 }
 
+impl Kept {
+    /// Whether the backend has chosen HTTP/1.1 so lately that it need not be asked.
+    pub(super) fn is_known_for_h1(&self, now: Moment) -> bool {
+        self.chose_h1.is_some_and(|chosen| now < chosen.plus(CHOSEN))
+    }
+}
+
 /// What a connection that took too long is to its exchange.
 pub(super) fn late(call: &Call<'_>, fault: Fault) -> Fault {
     let over = call.alarm.alarms().now() >= call.total;
@@ -114,7 +125,7 @@ pub(super) fn shared(
             let kept: &mut Kept = all.entry(key).or_default();
             match opened {
                 Opened::H1(io) => {
-                    kept.chose_h1 = true;
+                    kept.chose_h1 = Some(room.alarms.now());
                     let connection = connection(&room, key, &endpoint, io);
                     let until = room.alarms.now().plus(limits.idle);
                     kept.idle.push(Idle { connection, until });
@@ -204,5 +215,14 @@ mod tests {
         assert_eq!(opening.waiting(), 0);
         let mut late = pin!(opening.wait(&alarm, alarms.now()));
         assert_eq!(late.as_mut().poll(&mut cx), Poll::Ready(Err(Fault::ConnectTimeout)));
+    }
+
+    #[test]
+    fn a_backend_of_http_1_is_asked_again_after_a_while() {
+        let chosen = Alarms::start().now();
+        let kept = Kept { chose_h1: Some(chosen), ..Kept::default() };
+        assert!(kept.is_known_for_h1(chosen));
+        assert!(!kept.is_known_for_h1(chosen.plus(CHOSEN)));
+        assert!(!Kept::default().is_known_for_h1(chosen));
     }
 }

@@ -273,7 +273,7 @@ mod tests {
             let (key, begun) = (Key { endpoint: endpoint.id, header: None }, (0, Alarms::start().now()));
             let mut connection = Connection::new(Stream::new(far), key, &endpoint, begun);
             connection.stream.become_tunnel();
-            let (mut tunnel, mut far) = (Tunnel::default(), Backend::H1(connection));
+            let (mut tunnel, mut far) = (Tunnel::default(), Backend::H1(Box::new(connection)));
             if client_ends { &mut client } else { &mut backend }.shutdown().await.unwrap();
             std::future::poll_fn(|cx| match tunnel.poll(cx, &mut server, &mut far) {
                 Poll::Pending if tunnel.up.ended || tunnel.down.ended => Poll::Ready(()),

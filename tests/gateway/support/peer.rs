@@ -56,12 +56,17 @@ impl<'a> Peer<'a> {
         self.head(stream, 0, &[(":status", "200")]).send(frame(DATA, END_STREAM, stream, body.as_bytes()))
     }
 
-    /// The next frame, or nothing where the gateway closes. Pings are answered.
-    pub(crate) fn next(&mut self) -> Option<Frame> {
-        let frame = Frame::read(|count| {
+    /// The next frame, or nothing where the gateway closes. Nothing is answered.
+    pub(crate) fn look(&mut self) -> Option<Frame> {
+        Frame::read(|count| {
             let bytes = self.conversation.bytes(count);
             (bytes.len() == count).then_some(bytes)
-        })?;
+        })
+    }
+
+    /// The next frame, or nothing where the gateway closes. Pings are answered.
+    pub(crate) fn next(&mut self) -> Option<Frame> {
+        let frame = self.look()?;
         if frame.kind == PING && frame.flags & 1 == 0 {
             self.send(super::frames::frame(PING, 1, 0, &frame.payload));
         }

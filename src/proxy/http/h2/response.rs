@@ -1,11 +1,10 @@
-//! The head and the trailers of a response for HTTP/2.
+//! The head of a response for HTTP/2.
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Response as Head, StatusCode};
 
+use super::fields::add;
 use crate::proxy::http::body::Length;
-use crate::proxy::http::h1::write::may_trail;
-use crate::proxy::message::{Fields, Name, Response};
+use crate::proxy::message::{Name, Response};
 
 /// The head. Fields that belong to an HTTP/1.1 connection stay behind (RFC 9113 §8.2.2). A tunnel begins with a 200
 /// (RFC 8441 §5).
@@ -20,23 +19,6 @@ pub(super) fn head(response: &Response, length: Length) -> Head<()> {
         }
     }
     head
-}
-
-/// The trailers, as far as there are any that may travel.
-pub(super) fn trailers(fields: &Fields) -> Option<HeaderMap> {
-    let mut trailers = HeaderMap::new();
-    for (_, raw, value) in fields.iter().filter(|(name, raw, _)| may_trail(*name, raw)) {
-        add(&mut trailers, raw, value);
-    }
-    (!trailers.is_empty()).then_some(trailers)
-}
-
-/// Adds a field. The codec that read it has checked it by the same grammar; one that HTTP/2 cannot carry is left out.
-fn add(headers: &mut HeaderMap, raw: &[u8], value: &[u8]) {
-    if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(raw), HeaderValue::from_bytes(value)) {
-        // Full at 32,768 fields; a head has at most a few hundred.
-        let _ = headers.try_append(name, value);
-    }
 }
 
 fn is_of_connection(name: Name) -> bool {
@@ -69,14 +51,5 @@ mod tests {
         assert_eq!(head.status(), 404);
         let names: Vec<_> = head.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
         assert_eq!(names, [("x-a", &b"1"[..]), ("set-cookie", b"1"), ("set-cookie", b"2")]);
-    }
-
-    #[test]
-    fn trailers_do_not_frame() {
-        let mut fields = Fields::default();
-        fields.add(b"Content-Length", b"1");
-        assert_eq!(trailers(&fields), None);
-        fields.add(b"Grpc-Status", b"0");
-        assert_eq!(trailers(&fields).unwrap().get("grpc-status").unwrap(), "0");
     }
 }

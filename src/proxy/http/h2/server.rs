@@ -8,6 +8,8 @@ use std::time::Duration;
 use h2::Reason;
 use h2::server::{Builder, Connection};
 
+use super::frames::PREFACE;
+use super::guard::Guard;
 use super::incoming::Incoming;
 use super::piece::{Held, Piece};
 use super::unseen;
@@ -68,8 +70,8 @@ pub struct Rules<'a> {
 
 /// The connection.
 pub struct Server<'a> {
-    connection: Connection<End, Piece>,
-    wire: Rc<RefCell<Wire>>,
+    connection: Connection<End<Guard>, Piece>,
+    wire: Rc<RefCell<Wire<Guard>>>,
     rules: Rules<'a>,
     held: Rc<Cell<usize>>,
     clocks: Clocks,
@@ -94,7 +96,7 @@ impl<'a> Server<'a> {
     /// # Errors
     /// It did not come, and the client went away; or what came was something else, or not in time.
     pub async fn open(channel: Channel, rules: Rules<'a>) -> Result<Self, Option<Fault>> {
-        let wire = Wire::new(channel);
+        let wire = Wire::new(channel, Guard::default(), (PREFACE, 0));
         let settings = rules.alarm.alarms().after(Some(rules.headers));
         let mut handshake = std::pin::pin!(builder(&rules).handshake(End(Rc::clone(&wire))));
         let connection = std::future::poll_fn(|cx| {
@@ -134,7 +136,7 @@ impl<'a> Server<'a> {
             Some(Ok((head, respond))) => {
                 let (parts, body) = head.into_parts();
                 let (limits, buffers) = (self.rules.limits, Rc::clone(&self.rules.buffers));
-                let fragment = self.wire.borrow_mut().unseen.accept(respond.stream_id().into());
+                let fragment = self.wire.borrow_mut().watch.unseen.accept(respond.stream_id().into());
                 let held = Held::of(&self.held);
                 Poll::Ready(Some(Incoming { parts, fragment, body, respond, limits, held, buffers }))
             }
@@ -164,8 +166,8 @@ impl<'a> Server<'a> {
             return Poll::Ready(());
         }
         let wire = self.wire.borrow();
-        let (within_block, exhausted) = (wire.is_within_block(), wire.exhausted);
-        if wire.settled {
+        let (within_block, exhausted) = (wire.is_within_block(), wire.watch.exhausted);
+        if wire.watch.settled {
             self.clocks.settings = Moment::NEVER;
         }
         drop(wire);
@@ -201,7 +203,9 @@ impl<'a> Server<'a> {
 
     fn poll_clocks(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let clocks = &self.clocks;
-        let due = clocks.settings.min(clocks.block).min(clocks.idle).min(clocks.write).min(clocks.end);
+        let open = clocks.settings.min(clocks.block).min(clocks.idle);
+        // What runs out while the connection is closing changes nothing, and must not keep its end from being waited for.
+        let due = clocks.write.min(clocks.end).min(if self.closing { Moment::NEVER } else { open });
         ready!(self.rules.alarm.poll(cx, due));
         let now = self.rules.alarm.alarms().now();
         if now >= clocks.write.min(clocks.end) {
@@ -245,13 +249,13 @@ impl<'a> Server<'a> {
 
     /// The streams that `h2` has refused by itself since this was last asked.
     pub fn refused_streams(&mut self) -> Vec<Fault> {
-        std::mem::take(&mut self.wire.borrow_mut().unseen.refused)
+        std::mem::take(&mut self.wire.borrow_mut().watch.unseen.refused)
     }
 
     /// Why the client was sent away, where it was.
     pub fn refused(&self) -> Option<Fault> {
         // What we close ourselves says why with the same code.
-        self.refused.or(self.wire.borrow().unseen.ended)
+        self.refused.or(self.wire.borrow().watch.unseen.ended)
     }
 
     /// Closes. Streams that are still open learn of it at once; what was written is delivered, within bounds.

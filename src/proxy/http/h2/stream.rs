@@ -9,7 +9,7 @@ use h2::{Reason, RecvStream, SendStream};
 use http::header::HeaderMap;
 
 use super::piece::{Held, Piece};
-use super::{request, response};
+use super::{fields, request, response};
 use crate::base::buffers::{BUFFER, Buffers};
 use crate::proxy::fault::{Fault, Malformed};
 use crate::proxy::http::body::{Downstream, Gone, Length, Progress};
@@ -196,7 +196,7 @@ impl Downstream for Stream {
 
     fn finish(&mut self, trailers: Option<&Fields>) {
         if let Sending::Head { end, .. } | Sending::Body { end, .. } = &mut self.sending {
-            *end = Some(End(trailers.and_then(response::trailers)));
+            *end = Some(End(trailers.and_then(fields::trailers)));
         }
     }
 

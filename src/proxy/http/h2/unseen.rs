@@ -8,9 +8,11 @@ use h2::Reason;
 use super::frames::{Frame, Kind, Seen};
 use crate::proxy::fault::{Fault, Malformed};
 
-/// The most streams that are kept track of. Far more than can be open: `h2` takes some of them without a word once it has told
-/// the client to open no more.
+/// The most streams that are kept track of. Far more than can be open.
 const MOST: usize = 2_048;
+
+/// What a GOAWAY says that leaves open which stream will have been the last one.
+const ANY: u32 = 0x7fff_ffff;
 
 /// The streams of one connection.
 #[derive(Debug, Default)]
@@ -19,8 +21,10 @@ pub(super) struct Unseen {
     opened: VecDeque<Opened>,
     /// The last one that was opened.
     last: u32,
-    /// The error frame whose code is being read, how much of its payload has come, and the code.
-    sending: Option<(Frame, usize, u32)>,
+    /// The error frame whose code is being read, how much of its payload has come, and what it says so far.
+    sending: Option<(Frame, usize, u64)>,
+    /// The last stream that is served; none before the final GOAWAY.
+    served: Option<u32>,
     /// What `h2` refused and nobody has told of.
     pub(super) refused: Vec<Fault>,
     /// Why `h2` ends the connection.
@@ -34,16 +38,22 @@ struct Opened {
 }
 
 impl Unseen {
-    /// The client sends HEADERS, which open a stream or end it with trailers.
-    pub(super) fn headers(&mut self, stream: u32) {
+    /// The client sends HEADERS, which open a stream or end it with trailers. False where `h2` ignores them: they open one after it
+    /// was told that no more are served.
+    #[must_use]
+    pub(super) fn headers(&mut self, stream: u32) -> bool {
+        if self.served.is_some_and(|served| stream > served) {
+            return false;
+        }
         if stream <= self.last {
-            return;
+            return true;
         }
         self.last = stream;
         if self.opened.len() >= MOST {
             self.opened.pop_front();
         }
         self.opened.push_back(Opened { stream, fragment: false });
+        true
     }
 
     /// The `:path` of the block that is being read has a fragment.
@@ -77,19 +87,17 @@ impl Unseen {
     }
 
     fn payload(&mut self, byte: u8) {
-        let Some((frame, at, code)) = &mut self.sending else { return };
-        // GOAWAY begins with the last stream that is served (RFC 9113 §6.8).
-        let begin = if frame.kind == Kind::GoAway { 4 } else { 0 };
-        if *at >= begin {
-            *code = *code << 8 | u32::from(byte);
-        }
+        let Some((frame, at, says)) = &mut self.sending else { return };
+        *says = *says << 8 | u64::from(byte);
         *at += 1;
-        if *at < begin + 4 {
+        // GOAWAY begins with the last stream that is served (RFC 9113 §6.8).
+        if *at < if frame.kind == Kind::GoAway { 8 } else { 4 } {
             return;
         }
-        let (frame, code) = (*frame, Reason::from(*code));
+        let (frame, served, code) = (*frame, (*says >> 32) as u32, Reason::from(*says as u32));
         self.sending = None;
         if frame.kind == Kind::GoAway {
+            self.served = (served < ANY).then_some(served);
             self.ended = self.ended.or_else(|| (code != Reason::NO_ERROR).then(|| of_connection(code)));
         } else if self.remove(frame.stream).is_some() {
             self.refused.push(of_stream(code));
@@ -129,7 +137,7 @@ mod tests {
     #[test]
     fn what_h2_refuses_is_told_once() {
         let mut unseen = Unseen::default();
-        [1, 3, 5, 7].into_iter().for_each(|stream| unseen.headers(stream));
+        [1, 3, 5, 7].into_iter().for_each(|stream| assert!(unseen.headers(stream)));
         assert!(!unseen.accept(1));
         sent(&mut unseen, 3, 1, &[0, 0, 0, 1]);
         sent(&mut unseen, 3, 3, &[0, 0, 0, 1]);
@@ -152,11 +160,10 @@ mod tests {
     #[test]
     fn a_mark_belongs_to_the_stream_that_is_being_opened() {
         let mut unseen = Unseen::default();
-        unseen.headers(1);
-        unseen.headers(3);
+        assert!(unseen.headers(1) && unseen.headers(3));
         unseen.mark(3);
         // Trailers.
-        unseen.headers(1);
+        assert!(unseen.headers(1));
         unseen.mark(1);
         assert_eq!([unseen.accept(1), unseen.accept(3)], [false, true]);
     }
@@ -164,7 +171,17 @@ mod tests {
     #[test]
     fn what_is_never_taken_is_forgotten() {
         let mut unseen = Unseen::default();
-        (0..1_000_000).for_each(|number| unseen.headers(number * 2 + 1));
+        (0..1_000_000).for_each(|number| assert!(unseen.headers(number * 2 + 1)));
         assert_eq!(unseen.opened.len(), MOST);
+    }
+
+    #[test]
+    fn after_the_last_stream_none_is_kept_track_of() {
+        let mut unseen = Unseen::default();
+        sent(&mut unseen, 7, 0, &[0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
+        assert!(unseen.headers(1) && unseen.headers(3), "the client may not know yet");
+        sent(&mut unseen, 7, 0, &[0, 0, 0, 3, 0, 0, 0, 0]);
+        assert!(unseen.headers(3) && !unseen.headers(5));
+        assert_eq!((unseen.opened.len(), unseen.ended), (2, None));
     }
 }

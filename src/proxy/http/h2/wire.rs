@@ -1,73 +1,66 @@
-//! What `h2` reads from and writes to: it holds back what is written, so that a turn's output is one write, and watches
-//! what is read, so that no client costs more than its requests are worth.
+//! What `h2` reads from and writes to, towards clients and towards backends: it holds back what is written, so that a turn's output
+//! is one write, and shows what passes to who watches it.
 
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::budget::Budget;
-use super::fragment::Fragments;
-use super::frames::{Frame, Frames, Kind, PREFACE, Seen};
-use super::unseen::Unseen;
+use super::frames::{Frames, Seen};
 use crate::base::alarm::Moment;
 use crate::proxy::http::h1::channel::Channel;
 
-/// What may wait to be written: above it `h2` is told to wait. One frame more can be over it.
-const MOST_OUTPUT: usize = 64 << 10;
-
-/// What is read in one turn, so that a client that never stops sending does not stop the worker's others.
+/// What is read in one turn, so that a peer that never stops sending does not stop the worker's other tasks.
 const MOST_INPUT: usize = 256 << 10;
 
-/// The connection's bytes. `h2` owns one [`End`] of it, the server looks in between turns.
-pub(super) struct Wire {
+/// Who looks at what passes, and may have enough of it.
+pub(super) trait Watch {
+    /// What may wait to be written: above it `h2` is told to wait. One frame more can be over it.
+    const MOST_OUTPUT: usize;
+
+    /// A turn begins, so long after the one before.
+    fn begin(&mut self, now: Moment, passed: Duration);
+
+    /// What the peer sends.
+    fn received(&mut self, seen: Seen<'_>);
+
+    /// What `h2` sends.
+    fn sent(&mut self, seen: Seen<'_>);
+
+    /// Whether more is read. Never again, where it is not and that is no error.
+    fn poll_reads(&self) -> Poll<io::Result<()>>;
+}
+
+/// The connection's bytes. `h2` owns one [`End`] of it, the connection's task looks in between turns.
+pub(super) struct Wire<W> {
     pub(super) channel: Channel,
+    pub(super) watch: W,
     received: Frames,
     sent: Frames,
-    budget: Budget,
-    earned: Option<Moment>,
+    begun: Option<Moment>,
     /// What may still be read in this turn.
     readable: usize,
     /// `h2` wanted to write and had to wait.
     full: bool,
-    /// The client's first SETTINGS have come.
-    pub(super) settled: bool,
-    /// The client has overdrawn its budget: nothing more is read.
-    pub(super) exhausted: bool,
-    /// The stream whose header block is being read.
-    block: Option<u32>,
-    fragments: Fragments,
-    /// Streams that are with `h2`.
-    pub(super) unseen: Unseen,
 }
 
-impl Wire {
-    pub(super) fn new(channel: Channel) -> Rc<RefCell<Self>> {
-        Rc::new(RefCell::new(Self {
-            channel,
-            received: Frames::after(PREFACE),
-            sent: Frames::after(0),
-            budget: Budget::default(),
-            earned: None,
-            readable: MOST_INPUT,
-            full: false,
-            settled: false,
-            exhausted: false,
-            block: None,
-            fragments: Fragments::default(),
-            unseen: Unseen::default(),
-        }))
+impl<W: Watch> Wire<W> {
+    /// One on which nothing has passed. What is received and what is sent begins with so many bytes that are no frame.
+    pub(super) fn new(channel: Channel, watch: W, (received, sent): (usize, usize)) -> Rc<RefCell<Self>> {
+        let (received, sent) = (Frames::after(received), Frames::after(sent));
+        Rc::new(RefCell::new(Self { channel, watch, received, sent, begun: None, readable: MOST_INPUT, full: false }))
     }
 
     /// Begins a turn.
     pub(super) fn begin(&mut self, now: Moment) {
         self.readable = MOST_INPUT;
-        let passed = now.since(self.earned.unwrap_or(now));
-        self.earned = Some(now);
-        self.budget.earn(passed);
+        let passed = now.since(self.begun.unwrap_or(now));
+        self.begun = Some(now);
+        self.watch.begin(now, passed);
     }
 
     /// Whether a header block has begun and not ended.
@@ -78,7 +71,7 @@ impl Wire {
     /// Writes what was held back. Wakes the task where `h2` waits for the room.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = self.channel.poll_flush(cx);
-        if self.full && self.channel.unwritten() < MOST_OUTPUT {
+        if self.full && self.channel.unwritten() < W::MOST_OUTPUT {
             self.full = false;
             cx.waker().wake_by_ref();
         }
@@ -86,10 +79,9 @@ impl Wire {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.exhausted || self.readable == 0 {
-            if !self.exhausted {
-                cx.waker().wake_by_ref();
-            }
+        ready!(self.watch.poll_reads())?;
+        if self.readable == 0 {
+            cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         let before = into.filled().len();
@@ -97,72 +89,35 @@ impl Wire {
         if let Poll::Ready(Ok(())) = &read {
             let fresh = &into.filled()[before..];
             self.readable = self.readable.saturating_sub(fresh.len());
-            let mut frames = std::mem::replace(&mut self.received, Frames::after(0));
-            frames.pass(fresh, |seen| match seen {
-                Seen::Frame(frame) => self.frame(frame),
-                Seen::Payload(bytes) => self.payload(bytes),
-            });
-            self.received = frames;
+            self.received.pass(fresh, |seen| self.watch.received(seen));
         }
         read
     }
 
-    /// A frame of the client.
-    fn frame(&mut self, frame: Frame) {
-        self.settled |= frame.kind == Kind::Settings;
-        self.exhausted |= !self.budget.pay(frame);
-        match frame.kind {
-            Kind::Headers => {
-                self.block = Some(frame.stream);
-                self.unseen.headers(frame.stream);
-                self.fragments.headers(frame);
-            }
-            Kind::Continuation => self.fragments.continuation(frame),
-            _ => self.block = None,
-        }
-    }
-
-    /// More of the frame's payload.
-    fn payload(&mut self, bytes: &[u8]) {
-        if let Some(stream) = self.block
-            && self.fragments.payload(bytes)
-        {
-            self.unseen.mark(stream);
-        }
-    }
-
-    /// Takes what fits; all of it, unless there is too much already.
+    /// Takes all of it, unless there is too much already.
     fn poll_append(&mut self, pieces: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        if self.channel.unwritten() >= MOST_OUTPUT {
+        if self.channel.unwritten() >= W::MOST_OUTPUT {
             self.full = true;
             return Poll::Pending;
         }
-        let mut count = 0;
         for piece in pieces {
-            let (budget, unseen) = (&mut self.budget, &mut self.unseen);
-            self.sent.pass(piece, |seen| {
-                if let Seen::Frame(frame) = seen {
-                    budget.sent(frame);
-                }
-                unseen.sent(seen);
-            });
+            self.sent.pass(piece, |seen| self.watch.sent(seen));
             self.channel.output().extend_from_slice(piece);
-            count += piece.len();
         }
-        Poll::Ready(Ok(count))
+        Poll::Ready(Ok(pieces.iter().map(|piece| piece.len()).sum()))
     }
 }
 
 /// The end of the wire that `h2` owns.
-pub(super) struct End(pub(super) Rc<RefCell<Wire>>);
+pub(super) struct End<W>(pub(super) Rc<RefCell<Wire<W>>>);
 
-impl AsyncRead for End {
+impl<W: Watch> AsyncRead for End<W> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.0.borrow_mut().poll_read(cx, into)
     }
 }
 
-impl AsyncWrite for End {
+impl<W: Watch> AsyncWrite for End<W> {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.0.borrow_mut().poll_append(&[io::IoSlice::new(bytes)])
     }
@@ -179,12 +134,12 @@ impl AsyncWrite for End {
         true
     }
 
-    /// `h2` flushes after each larger frame; the server does once per turn.
+    /// `h2` flushes after each larger frame; the connection's task does once per turn.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
-    /// The server closes, once everything is written.
+    /// The connection's task closes, once everything is written.
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }

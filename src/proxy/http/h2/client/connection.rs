@@ -8,14 +8,17 @@ use std::time::Duration;
 use h2::client::Builder;
 use h2::{Ping, PingPong};
 
-use super::handle::{Handle, MOST_STREAMS, State};
+use super::guard::{Guard, fault_of};
+use super::handle::{Handle, MOST_STREAMS, PATIENCE, State};
 use super::head::LIMITS;
-use super::wire::{End, Wire, fault_of};
+use super::pings::RARELY;
 use crate::base::alarm::{Alarm, Alarms, Moment};
 use crate::base::buffers::Buffers;
 use crate::proxy::fault::Fault;
 use crate::proxy::http::h1::channel::Channel;
+use crate::proxy::http::h2::frames::PREFACE;
 use crate::proxy::http::h2::piece::Piece;
+use crate::proxy::http::h2::wire::{End, Wire};
 
 /// What a backend may send of one body before it is taken.
 const STREAM_WINDOW: u32 = 64 << 10;
@@ -37,24 +40,24 @@ const RESET_MEMORY: Duration = Duration::from_secs(5);
 /// that read slowly, whose stop is not to be that of the others.
 const SMALL_FRAMES: usize = 64 << 20;
 
-/// A connection with streams and nothing heard for so long is asked for a sign of life. Servers of gRPC allow a ping in five
-/// minutes and end the connection of who pings more often, so that a stream that says nothing would cost all the others.
-const SILENCE: Duration = Duration::from_secs(310);
+/// A connection with streams and nothing heard for so long is asked for a sign of life.
+const SILENCE: Duration = RARELY;
 
-/// How long it may take to give one.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long it may take to give one before it gets no more streams.
+const PROBE: Duration = Duration::from_secs(1);
 
 /// How long the backend may take nothing of what is written.
 const WRITE_IDLE: Duration = Duration::from_secs(30);
 
 /// A connection, to be driven by a task of its own.
 pub struct Connection {
-    inner: h2::client::Connection<End, Piece>,
-    wire: Rc<RefCell<Wire>>,
+    inner: h2::client::Connection<End<Guard>, Piece>,
+    wire: Rc<RefCell<Wire<Guard>>>,
     state: Rc<State>,
     ping: Option<PingPong>,
     alarm: Alarm,
-    /// When a sign of life is overdue, where one was asked for.
+    /// When a sign of life that was asked for is late, and when it will not come any more.
+    late: Moment,
     pong: Moment,
     /// When the backend must have taken something of what is written.
     write: Moment,
@@ -72,19 +75,28 @@ pub async fn open(
     (alarms, buffers): (&Rc<Alarms>, &Rc<Buffers>),
     due: Moment,
 ) -> Result<(Handle, Connection), Fault> {
-    let wire = Wire::new(channel);
+    let wire = Wire::new(channel, Guard::default(), (0, PREFACE));
     let handshake = builder().handshake::<_, Piece>(End(Rc::clone(&wire)));
     let (send, mut inner) = handshake.await.map_err(|error| fault_of(&error))?;
     let state = State::new(alarms, buffers);
     let ping = inner.ping_pong();
     let (alarm, never) = (alarms.alarm(), Moment::NEVER);
-    let mut connection =
-        Connection { inner, wire, state: Rc::clone(&state), ping, alarm, pong: never, write: never, sent: 0 };
+    let mut connection = Connection {
+        inner,
+        wire,
+        state: Rc::clone(&state),
+        ping,
+        alarm,
+        late: never,
+        pong: never,
+        write: never,
+        sent: 0,
+    };
     std::future::poll_fn(|cx| {
         if let Poll::Ready(ended) = connection.poll_turn(cx) {
             return Poll::Ready(Err(ended.err().unwrap_or(Fault::BackendReset)));
         }
-        if connection.wire.borrow().settled {
+        if connection.wire.borrow().watch.settled {
             return Poll::Ready(Ok(()));
         }
         connection.alarm.poll(cx, due).map(|()| Err(Fault::ConnectTimeout))
@@ -113,12 +125,20 @@ impl Connection {
     pub async fn drive(mut self) {
         std::future::poll_fn(|cx| {
             if self.poll_turn(cx).is_ready() || self.poll_clocks(cx).is_ready() {
-                self.wire.borrow_mut().leave(cx);
+                self.leave(cx);
                 return Poll::Ready(());
             }
             Poll::Pending
         })
         .await;
+    }
+
+    /// Says goodbye, as far as the kernel takes it at once.
+    fn leave(&self, cx: &mut Context<'_>) {
+        let channel = &mut self.wire.borrow_mut().channel;
+        if let Poll::Ready(Ok(())) = channel.poll_flush(cx) {
+            let _ = channel.poll_shutdown(cx);
+        }
     }
 
     /// One turn: reads and hands out what has come, takes what the streams have, writes all of it at once.
@@ -127,9 +147,10 @@ impl Connection {
         self.state.set_task(cx);
         self.ask(cx);
         let polled = std::pin::Pin::new(&mut self.inner).poll(cx);
-        let (heard, leaving) = self.wire.borrow_mut().take_news();
+        let (heard, leaving) = self.wire.borrow_mut().watch.take_news();
+        self.state.pings.set(self.wire.borrow().watch.pings);
         if heard {
-            self.pong = Moment::NEVER;
+            (self.late, self.pong) = (Moment::NEVER, Moment::NEVER);
             self.state.hear();
         }
         if leaving {
@@ -141,7 +162,7 @@ impl Connection {
         }
         let mut wire = self.wire.borrow_mut();
         let flushed = wire.poll_flush(cx);
-        let sent = wire.sent();
+        let sent = wire.channel.sent();
         match &flushed {
             Poll::Ready(Ok(())) => self.write = Moment::NEVER,
             Poll::Ready(Err(_)) => {
@@ -164,11 +185,12 @@ impl Connection {
         // With a ping under way another one is refused; its answer serves both.
         if self.state.asked.get() && self.pong == Moment::NEVER {
             let _ = ping.send_ping(Ping::opaque());
+            self.late = self.state.alarms.after(Some(PROBE));
             self.pong = self.state.alarms.after(Some(PATIENCE));
         }
     }
 
-    /// Ready when the backend has been silent or has taken nothing for too long.
+    /// Ready when the backend has been silent or has taken nothing for too long. Late, it gets no more streams.
     fn poll_clocks(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = self.state.alarms.now();
         let busy = self.state.streams.get() > 0;
@@ -177,12 +199,17 @@ impl Connection {
             self.state.end();
             return Poll::Ready(());
         }
+        if now >= self.late {
+            self.late = Moment::NEVER;
+            self.state.end();
+        }
         if now >= silent && self.pong == Moment::NEVER {
             self.state.asked.set(true);
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let due = self.pong.min(self.write).min(if self.pong == Moment::NEVER { silent } else { Moment::NEVER });
+        let silent = if self.pong == Moment::NEVER { silent } else { Moment::NEVER };
+        let due = self.late.min(self.pong).min(self.write).min(silent);
         self.alarm.poll(cx, due)
     }
 }

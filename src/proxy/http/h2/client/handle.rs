@@ -7,12 +7,21 @@ use std::time::Duration;
 
 use h2::client::SendRequest;
 
-use crate::base::alarm::{Alarms, Moment};
+use super::pings::Pings;
+use crate::base::alarm::{Alarm, Alarms, Moment};
 use crate::base::buffers::Buffers;
+use crate::proxy::fault::Fault;
 use crate::proxy::http::h2::piece::Piece;
 
 /// Streams on one connection at most, whatever the backend allows: with more, one connection is one core's and one loss's.
 pub(super) const MOST_STREAMS: usize = 100;
+
+/// A connection that has been silent for longer may be dead: a backend that closes it may be about to say so. One second on the
+/// coarse clock, which may be a tick behind.
+const SILENT: Duration = Duration::from_millis(900);
+
+/// How long a sign of life may take before the connection's streams are given up.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A connection as the pool keeps it: streams are opened through it. The connection ends when it is dropped and its streams are
 /// over.
@@ -49,6 +58,8 @@ pub(super) struct State {
     pub(super) used: Cell<bool>,
     /// Somebody wants to know whether the backend is still there.
     pub(super) asked: Cell<bool>,
+    /// Whether it may be asked.
+    pub(super) pings: Cell<Pings>,
     /// Who waits to hear from the backend.
     listening: RefCell<Vec<Waker>>,
     /// The connection's task.
@@ -69,6 +80,7 @@ impl State {
             over: Cell::new(false),
             used: Cell::new(false),
             asked: Cell::new(false),
+            pings: Cell::default(),
             listening: RefCell::default(),
             task: RefCell::default(),
         })
@@ -85,6 +97,44 @@ impl State {
     pub(super) fn end(&self) {
         self.over.set(true);
         self.tell();
+    }
+
+    /// Asks the backend for a sign of life, unless that is under way.
+    fn ask(&self) {
+        if !self.asked.replace(true)
+            && let Some(task) = self.task.borrow().as_ref()
+        {
+            task.wake_by_ref();
+        }
+    }
+
+    /// A stream that was opened at `opened` has ended without its whole answer: where nothing was heard either, the backend may be
+    /// gone. It is asked, or, where it cannot be, gets no more streams.
+    pub(super) fn doubt(&self, opened: Moment) {
+        if self.over.get() || self.silence() <= SILENT {
+            return;
+        }
+        if self.may_ask() {
+            self.ask();
+        } else if self.silence().min(self.alarms.now().since(opened)) >= PATIENCE {
+            self.end();
+        }
+    }
+
+    fn silence(&self) -> Duration {
+        self.alarms.now().since(self.heard.get())
+    }
+
+    fn may_ask(&self) -> bool {
+        self.pings.get().may_ask(self.alarms.now())
+    }
+
+    /// To be woken when something was read or the connection takes no more streams.
+    fn listen(&self, cx: &Context<'_>) {
+        let mut listening = self.listening.borrow_mut();
+        if !listening.iter().any(|waker| waker.will_wake(cx.waker())) {
+            listening.push(cx.waker().clone());
+        }
     }
 
     fn tell(&self) {
@@ -130,48 +180,38 @@ impl Handle {
         self.state.opened
     }
 
-    /// How long nothing has been heard of the backend.
-    pub fn silence(&self) -> Duration {
-        self.state.alarms.now().since(self.state.heard.get())
+    /// Whether a request is to wait for a sign of life: it cannot be sent again, and the connection may be dead; or another one
+    /// waits for it already. A backend that cannot be asked now gets the request all the same.
+    pub fn is_doubtful(&self, replayable: bool) -> bool {
+        let state = &self.state;
+        state.asked.get() || (!replayable && state.silence() > SILENT && state.may_ask())
     }
 
-    /// A probe of the backend: [`Probe::poll`] asks for a sign of life.
+    /// A probe of the backend: [`Probe::wait`] asks for a sign of life.
     pub fn probe(&self) -> Probe {
-        Probe { state: Rc::clone(&self.state), begun: false }
+        Probe(Rc::clone(&self.state))
     }
 }
 
 /// A question whether the backend is still there.
-pub struct Probe {
-    state: Rc<State>,
-    begun: bool,
-}
+pub struct Probe(Rc<State>);
 
 impl Probe {
-    /// Ready with whether it is, once it is known. Keeps no deadline; dropping it asks nothing more.
-    pub fn poll(&mut self, cx: &Context<'_>) -> Poll<bool> {
-        if self.state.over.get() {
-            return Poll::Ready(false);
-        }
-        if self.begun && !self.state.asked.get() {
-            return Poll::Ready(true);
-        }
-        if !self.begun {
-            self.begun = true;
-            self.state.asked.set(true);
-            if let Some(task) = self.state.task.borrow().as_ref() {
-                task.wake_by_ref();
+    /// Waits, up to `due`, until it has said something or the connection takes no more streams, which is soon where it has not.
+    /// What a request has left of its time says nothing of the connection.
+    ///
+    /// # Errors
+    /// [`Fault::ConnectTimeout`] at `due`.
+    pub async fn wait(self, alarm: &Alarm, due: Moment) -> Result<(), Fault> {
+        let state = self.0;
+        state.ask();
+        std::future::poll_fn(|cx| {
+            if state.over.get() || !state.asked.get() {
+                return Poll::Ready(Ok(()));
             }
-        }
-        let mut listening = self.state.listening.borrow_mut();
-        if !listening.iter().any(|waker| waker.will_wake(cx.waker())) {
-            listening.push(cx.waker().clone());
-        }
-        Poll::Pending
-    }
-
-    /// It took too long: the connection takes no more streams.
-    pub fn give_up(&self) {
-        self.state.end();
+            state.listen(cx);
+            alarm.poll(cx, due).map(|()| Err(Fault::ConnectTimeout))
+        })
+        .await
     }
 }

@@ -1,12 +1,12 @@
 //! Heads towards and from a backend: a message as a request of HTTP/2, an answer of HTTP/2 as a message.
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::HeaderMap;
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use http::{Method, response};
 
 use crate::proxy::fault::{Fault, Malformed};
 use crate::proxy::http::h1::head::HeadLimits;
-use crate::proxy::http::h1::write::may_trail;
+use crate::proxy::http::h2::fields::{add, token};
 use crate::proxy::message::{Fields, Name, Request, Response, Version};
 
 /// What a backend's answer may have for a head.
@@ -48,23 +48,6 @@ fn uri(request: &Request, secure: bool) -> Result<Uri, Fault> {
     Uri::from_parts(parts).map_err(|_| Fault::Malformed(Malformed::Path))
 }
 
-/// The trailers of a request, as far as there are any that may travel.
-pub(super) fn trailers(fields: &Fields) -> Option<HeaderMap> {
-    let mut trailers = HeaderMap::new();
-    for (_, raw, value) in fields.iter().filter(|(name, raw, _)| may_trail(*name, raw)) {
-        add(&mut trailers, raw, value);
-    }
-    (!trailers.is_empty()).then_some(trailers)
-}
-
-/// Adds a field. The codec that read it has checked it by the same grammar; one that HTTP/2 cannot carry is left out.
-fn add(headers: &mut HeaderMap, raw: &[u8], value: &[u8]) {
-    if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(raw), HeaderValue::from_bytes(value)) {
-        // Full at 32,768 fields; a head has at most a thousand.
-        let _ = headers.try_append(name, value);
-    }
-}
-
 /// Fills `response`, which is empty, with an answer's head.
 ///
 /// # Errors
@@ -98,8 +81,11 @@ fn store(headers: &HeaderMap, fields: &mut Fields) -> Result<(), Fault> {
             Name::Connection | Name::KeepAlive | Name::ProxyConnection | Name::TransferEncoding | Name::Upgrade => {
                 return Err(Fault::BackendMalformed);
             }
-            // HTTP/1.1 would lose blanks at either end on the way.
-            _ => fields.add(name.as_str().as_bytes(), value.as_bytes().trim_ascii()),
+            _ => {
+                let name = token(name).ok_or(Fault::BackendMalformed)?;
+                // HTTP/1.1 would lose blanks at either end on the way.
+                fields.add(name, value.as_bytes().trim_ascii());
+            }
         }
     }
     Ok(())
@@ -164,16 +150,5 @@ mod tests {
             let head = http::Response::builder().status(status).body(()).unwrap();
             assert_eq!(fill(&head.into_parts().0, &mut Response::default()), expected, "{status}");
         }
-    }
-
-    #[test]
-    fn trailers_of_a_request_neither_frame_nor_identify() {
-        let mut fields = Fields::default();
-        for name in ["Content-Length", "Host", "X-Forwarded-For", "X_Forwarded_For", "Authorization", "TE"] {
-            fields.add(name.as_bytes(), b"1");
-        }
-        assert_eq!(trailers(&fields), None);
-        fields.add(b"X-Sum", b"2");
-        assert_eq!(trailers(&fields).unwrap().iter().count(), 1);
     }
 }

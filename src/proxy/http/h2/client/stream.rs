@@ -8,12 +8,14 @@ use h2::client::ResponseFuture;
 use h2::{Reason, RecvStream, SendStream};
 use http::header::HeaderMap;
 
+use super::guard::fault_of;
 use super::handle::{Handle, State};
 use super::head;
-use super::wire::fault_of;
+use crate::base::alarm::Moment;
 use crate::base::buffers::BUFFER;
 use crate::proxy::fault::Fault;
 use crate::proxy::http::body::{Length, Progress};
+use crate::proxy::http::h2::fields;
 use crate::proxy::http::h2::piece::{Held, Piece};
 use crate::proxy::message::{Fields, Request, Response};
 
@@ -44,6 +46,9 @@ pub struct Broken {
 pub struct Stream {
     /// The connection had carried other streams before.
     used: bool,
+    opened: Moment,
+    /// The head that begins the answer has come.
+    answered: bool,
     counted: Counted,
     response: ResponseFuture,
     body: Option<RecvStream>,
@@ -78,6 +83,8 @@ impl Stream {
         let used = handle.state.used.replace(true);
         Ok(Self {
             used,
+            opened: handle.state.alarms.now(),
+            answered: false,
             counted: Counted::new(&handle.state),
             response,
             body: None,
@@ -100,7 +107,7 @@ impl Stream {
     /// Ends the request, or this side of a tunnel.
     pub fn finish(&mut self, trailers: Option<&Fields>) {
         if !self.ended && self.end.is_none() {
-            self.end = Some(trailers.and_then(head::trailers));
+            self.end = Some(trailers.and_then(fields::trailers));
         }
     }
 
@@ -158,7 +165,7 @@ impl Stream {
         let answer =
             ready!(std::pin::Pin::new(&mut self.response).poll(cx)).map_err(|error| broken(&error, self.used))?;
         let (parts, body) = answer.into_parts();
-        self.body = Some(body);
+        (self.body, self.answered) = (Some(body), true);
         Poll::Ready(head::fill(&parts, response).map_err(malformed))
     }
 
@@ -208,7 +215,11 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.counted.0.buffers.give(&mut self.output);
+        let state = &self.counted.0;
+        state.buffers.give(&mut self.output);
+        if !self.answered || !self.is_empty() {
+            state.doubt(self.opened);
+        }
     }
 }
 
