@@ -181,6 +181,28 @@ fn a_flood_of_empty_lines_keeps_nobody_waiting() {
     flooding.join().unwrap();
 }
 
+#[test]
+fn requests_that_were_sent_ahead_keep_nobody_waiting() {
+    const AHEAD: usize = 1_000;
+    let config = format!("[server]\nworkers = 1\n{HTTP}[[route]]\nrespond = {{ status = 200 }}\n");
+    let mut gateway = Gateway::serving(&config);
+    let (mut greedy, mut innocent) = (gateway.connect("http"), gateway.connect("http"));
+    assert_eq!([greedy.ask(GET).status, innocent.ask(GET).status], [200, 200]);
+
+    gateway.while_frozen(|| {
+        greedy.send(GET.repeat(AHEAD));
+        innocent.send(with_target(2));
+    });
+    for _ in 0..AHEAD {
+        assert_eq!(greedy.answer().status, 200);
+    }
+    assert_eq!(innocent.answer().status, 200);
+
+    gateway.access(|line| line["path"] == "/x");
+    let before = gateway.access_lines().iter().position(|line| line["path"] == "/x").unwrap();
+    assert!(before < 200, "{before} requests of another were answered first");
+}
+
 /// Whether a new connection is served soon.
 fn comes_back(gateway: &Gateway) -> bool {
     let end = std::time::Instant::now() + crate::support::PATIENCE;

@@ -266,6 +266,13 @@ impl Gateway {
         self.process.signal(signal);
     }
 
+    /// Does something while it stands still, as one that has no time to run, and lets it go on.
+    pub(crate) fn while_frozen(&mut self, doing: impl FnOnce()) {
+        self.process.freeze();
+        doing();
+        self.process.signal(Signal::CONT);
+    }
+
     /// Waits for the end.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         self.process.wait()
