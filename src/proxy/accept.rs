@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use crate::base::alarm::TICK;
+use crate::base::task::Share;
 use crate::proxy::listen::Bind;
 use crate::proxy::listen::accepting::{Accepting, Listening};
 use crate::proxy::serve;
@@ -56,6 +57,7 @@ impl Acceptors {
 }
 
 async fn accept_all(worker: Rc<Worker>, port: Rc<Port>, socket: Accepting, stop: Rc<Notify>) {
+    let mut share = Share::default();
     loop {
         let accepted = tokio::select! {
             biased;
@@ -72,13 +74,15 @@ async fn accept_all(worker: Rc<Worker>, port: Rc<Port>, socket: Accepting, stop:
                 alarm.wait(worker.alarms.after(Some(TICK))).await;
             }
         }
+        // Where many come at once, the first are served before the last are accepted.
+        share.taken().await;
     }
-    serve_waiting(&worker, &port, socket);
+    serve_waiting(&worker, &port, socket, share).await;
 }
 
 /// Closing a socket resets what the kernel has accepted for it, so that is served first; here, since another worker may have
 /// forgotten the listener already. The kernel is asked itself: the runtime knows of connections only since its last turn.
-fn serve_waiting(worker: &Rc<Worker>, port: &Rc<Port>, socket: Accepting) {
+async fn serve_waiting(worker: &Rc<Worker>, port: &Rc<Port>, socket: Accepting, mut share: Share) {
     let Ok(socket) = socket.detach() else { return };
     loop {
         match socket.accept() {
@@ -90,6 +94,7 @@ fn serve_waiting(worker: &Rc<Worker>, port: &Rc<Port>, socket: Accepting) {
             Err(error) if is_of_one_connection(&error) => {}
             Err(_) => return,
         }
+        share.taken().await;
     }
 }
 
