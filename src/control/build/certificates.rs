@@ -1,11 +1,12 @@
 //! The certificates of a config: read and checked here, swapped in once the config is accepted.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::base::clock;
 use crate::base::settings::Problem;
-use crate::proxy::tls::{CertSlot, CertificateSettings, Pair, PairError, Swap};
+use crate::proxy::tls::{CertSlot, CertificateSettings, Pair, PairError, Refusal, Swap};
 
 /// All certificates of a config, in its order.
 #[derive(Default)]
@@ -30,6 +31,14 @@ pub struct Certificate {
     pub problem: Option<String>,
     /// Read, checked, and not served yet.
     pending: Option<Arc<Pair>>,
+}
+
+/// A name that a route needs over TLS.
+pub struct Needed {
+    /// The listener that serves the route.
+    pub listener: String,
+    /// The name, or `*.` and a parent.
+    pub host: String,
 }
 
 impl Certificate {
@@ -68,24 +77,45 @@ impl Certificates {
         self.iter().any(|known| Arc::ptr_eq(&known.slot, &certificate.slot) && known.problem == certificate.problem)
     }
 
-    /// Serves what was read. `hosts` are the names that routes need: a pair that loses one that no other certificate covers
-    /// is refused, and so is one that is older. What was served serves on.
-    pub fn swap(&mut self, hosts: &[String]) {
-        let pairs: Vec<Arc<Pair>> = self.list.iter().map(Certificate::pair).collect();
-        for (index, certificate) in self.list.iter_mut().enumerate() {
+    /// Serves what was read. `needed` are the names that routes need, each with the listener that has to serve it: a pair that
+    /// loses one that no other certificate covers there is refused, and so is one that is older. What was served serves on.
+    pub fn swap(&mut self, needed: &[Needed]) {
+        self.refuse(needed);
+        for certificate in &mut self.list {
             let Some(pair) = certificate.pending.take() else { continue };
-            let covered_elsewhere =
-                |host: &str| pairs.iter().enumerate().any(|(other, pair)| other != index && pair.names.covers(host));
-            let required = hosts.iter().map(String::as_str).filter(|host| !covered_elsewhere(host));
-            let name = certificate.slot.name();
-            match certificate.slot.replace(Arc::clone(&pair), required) {
-                Ok(Swap::Replaced) => {
-                    tracing::info!(certificate = %name, serial = %pair.serial, "certificate replaced")
-                }
-                Ok(Swap::Unchanged) => {}
-                Err(refusal) => certificate.problem = Some(refusal.to_string()),
+            if certificate.slot.replace(Arc::clone(&pair)) == Swap::Replaced {
+                tracing::info!(certificate = %certificate.slot.name(), serial = %pair.serial, "certificate replaced");
             }
         }
+    }
+
+    /// Refuses pairs until all that are left can be served together: one that counts on another's new pair to cover what it
+    /// loses cannot be served where that one is refused.
+    fn refuse(&mut self, needed: &[Needed]) {
+        loop {
+            let refusals: Vec<_> = self.list.iter().map(|certificate| self.refusal(certificate, needed)).collect();
+            if refusals.iter().all(Option::is_none) {
+                return;
+            }
+            for (certificate, refusal) in self.list.iter_mut().zip(refusals) {
+                if let Some(refusal) = refusal {
+                    certificate.pending = None;
+                    certificate.problem = Some(refusal.to_string());
+                }
+            }
+        }
+    }
+
+    fn refusal(&self, certificate: &Certificate, needed: &[Needed]) -> Option<Refusal> {
+        let pair = certificate.pending.as_ref()?;
+        let covered_elsewhere = |needed: &Needed| {
+            let mut others = self.iter().filter(|other| !Arc::ptr_eq(&other.slot, &certificate.slot));
+            others.any(|other| other.is_for(&needed.listener) && other.pair().names.covers(&needed.host))
+        };
+        let here = needed.iter().filter(|needed| certificate.is_for(&needed.listener));
+        let required: BTreeSet<&str> =
+            here.filter(|needed| !covered_elsewhere(needed)).map(|needed| needed.host.as_str()).collect();
+        certificate.slot.judge(pair, required).err()
     }
 }
 
