@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use rcgen::date_time_ymd;
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::PATIENCE;
@@ -170,6 +171,27 @@ fn a_name_moves_between_certificates_and_counts_only_where_it_is_served() {
     while [shown("a.example"), shown("b.example")] != [fresh_a.der(), fresh_b.der()] {
         assert!(Instant::now() < end, "{}", gateway.output());
     }
+}
+
+#[test]
+fn a_certificate_that_was_refused_is_no_change_at_the_next_reload() {
+    let backend = Backend::named("one");
+    let (mut gateway, mut mount) = serving_localhost(&backend);
+    mount.save(Way::Symlink, &files(&gateway.home().authority.issue(&["elsewhere.example"])));
+    let lost = "does not cover localhost";
+    gateway.event_where(CERTIFICATE_REFUSED, |event| event["problem"].as_str().unwrap().contains(lost));
+    let unchanged = "portcullis_config_reloads_total{outcome=\"unchanged\"} ";
+    let before = gateway.metric(unchanged);
+
+    gateway.signal(Signal::HUP);
+
+    let end = Instant::now() + PATIENCE;
+    while gateway.metric(unchanged) == before {
+        assert!(Instant::now() < end, "{}", gateway.output());
+    }
+    assert_eq!(refusals(&gateway, lost), 1, "{}", gateway.output());
+    let status: Value = serde_json::from_str(&gateway.ask_admin("/api/v1/status").text()).unwrap();
+    assert!(status["certificates"][0]["problem"].as_str().is_some_and(|problem| problem.contains(lost)), "{status}");
 }
 
 /// Spoils the config file; what the one line about it says. The old one serves on, and a good one after it is taken.

@@ -31,6 +31,8 @@ pub struct Certificate {
     pub problem: Option<String>,
     /// Read, checked, and not served yet.
     pending: Option<Arc<Pair>>,
+    /// The digest of the pair that was read and refused.
+    refused: Option<[u8; 32]>,
 }
 
 /// A name that a route needs over TLS.
@@ -59,9 +61,13 @@ impl Certificates {
         self.list.iter()
     }
 
-    /// Whether serving these makes a difference to `previous`: a new pair, or a problem that was not told.
+    /// Whether serving these makes a difference to `previous`: a new pair, or a problem that was not told. A pair that was
+    /// refused is none where nothing else has changed: it would be refused again.
     pub fn differ_from(&self, previous: &Self) -> bool {
-        self.iter().any(|certificate| certificate.pending.is_some() || !previous.has_told(certificate))
+        self.iter().any(|certificate| match &certificate.pending {
+            Some(pair) => !previous.has_refused(certificate, pair),
+            None => !previous.has_told(certificate),
+        })
     }
 
     /// Tells of each pair that is not served, unless `previous` had the same problem.
@@ -71,6 +77,10 @@ impl Certificates {
                 tracing::warn!(certificate = %certificate.slot.name(), %problem, "certificate refused");
             }
         }
+    }
+
+    fn has_refused(&self, certificate: &Certificate, pair: &Pair) -> bool {
+        self.iter().any(|known| Arc::ptr_eq(&known.slot, &certificate.slot) && known.refused == Some(pair.digest))
     }
 
     fn has_told(&self, certificate: &Certificate) -> bool {
@@ -99,7 +109,7 @@ impl Certificates {
             }
             for (certificate, refusal) in self.list.iter_mut().zip(refusals) {
                 if let Some(refusal) = refusal {
-                    certificate.pending = None;
+                    certificate.refused = certificate.pending.take().map(|pair| pair.digest);
                     certificate.problem = Some(refusal.to_string());
                 }
             }
@@ -167,6 +177,7 @@ fn described(settings: &CertificateSettings, slot: &Arc<CertSlot>) -> Certificat
         listeners: settings.listener.iter().map(|name| name.value.clone()).collect(),
         problem: None,
         pending: None,
+        refused: None,
     }
 }
 
