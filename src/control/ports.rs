@@ -48,14 +48,15 @@ impl Ports {
     /// # Errors
     /// One problem for each address that cannot be had. Nothing is open that was not before.
     pub fn open(&self, config: &Config, workers: usize) -> Result<Opened, Vec<Problem>> {
-        let (mut opened, mut problems) = (Vec::new(), Vec::new());
+        let (mut opened, mut problems) = (Vec::<(Key, Open, Vec<Listening>)>::new(), Vec::new());
         for listener in &config.listeners {
             for bind in &listener.bind {
                 let key = (Arc::<str>::from(listener.name.as_str()), bind.value.clone());
                 if self.open.contains_key(&key) {
                     continue;
                 }
-                match self.sockets(&bind.value, workers) {
+                let open: Vec<&Open> = self.open.values().chain(opened.iter().map(|(_, open, _)| open)).collect();
+                match sockets(&bind.value, workers, &open) {
                     Ok((open, sockets)) => opened.push((key, open, sockets)),
                     Err(error) if is_missing_ipv6(&error) && has_ipv4_twin(listener, &bind.value) => {
                         tracing::warn!(listener = %key.0, address = %bind.value, "this machine has no IPv6; IPv4 is served");
@@ -68,29 +69,6 @@ impl Ports {
             }
         }
         if problems.is_empty() { Ok(Opened(opened)) } else { Err(problems) }
-    }
-
-    /// A socket for each worker. An address that is ours already, under another listener's name or as one of all addresses,
-    /// is shared: the new listener takes over before the old one is closed.
-    fn sockets(&self, bind: &Bind, workers: usize) -> io::Result<(Open, Vec<Listening>)> {
-        match bind {
-            Bind::Tcp(address) => {
-                let ours = |open: &Open| matches!(open, Open::Tcp(open) if overlap(*open, *address));
-                let sockets = tcp::bind(*address, workers, self.open.values().any(ours))?;
-                let actual = sockets.first().ok_or(io::ErrorKind::InvalidInput)?.local_addr()?;
-                Ok((Open::Tcp(actual), sockets.into_iter().map(Listening::Tcp).collect()))
-            }
-            Bind::Unix(path) => {
-                let ours = self.open.values().find_map(|open| match open {
-                    Open::Unix(bound) if bound.path() == path => Some(Arc::clone(bound)),
-                    _ => None,
-                });
-                let bound = ours.map_or_else(|| unix::bind(path).map(Arc::new), Ok)?;
-                let sockets = std::iter::repeat_with(|| bound.share().map(Listening::Unix)).take(workers);
-                let sockets = sockets.collect::<io::Result<_>>()?;
-                Ok((Open::Unix(bound), sockets))
-            }
-        }
     }
 
     /// Hands the sockets to the workers: connections that wait in them are served from now on.
@@ -132,6 +110,29 @@ impl Ports {
     /// Every listener with each address that it really has.
     pub fn all(&self) -> Vec<(String, String)> {
         self.open.iter().map(|((name, _), open)| (name.to_string(), open.to_string())).collect()
+    }
+}
+
+/// A socket for each worker. An address that is ours already, under another listener's name or as one of all addresses, is
+/// shared: the new listener takes over before the old one is closed, or both stay, and the more exact address comes first.
+fn sockets(bind: &Bind, workers: usize, ours: &[&Open]) -> io::Result<(Open, Vec<Listening>)> {
+    match bind {
+        Bind::Tcp(address) => {
+            let overlapping = |open: &&Open| matches!(open, Open::Tcp(open) if overlap(*open, *address));
+            let sockets = tcp::bind(*address, workers, ours.iter().any(overlapping))?;
+            let actual = sockets.first().ok_or(io::ErrorKind::InvalidInput)?.local_addr()?;
+            Ok((Open::Tcp(actual), sockets.into_iter().map(Listening::Tcp).collect()))
+        }
+        Bind::Unix(path) => {
+            let known = ours.iter().find_map(|open| match open {
+                Open::Unix(bound) if bound.path() == path => Some(Arc::clone(bound)),
+                _ => None,
+            });
+            let bound = known.map_or_else(|| unix::bind(path).map(Arc::new), Ok)?;
+            let sockets = std::iter::repeat_with(|| bound.share().map(Listening::Unix)).take(workers);
+            let sockets = sockets.collect::<io::Result<_>>()?;
+            Ok((Open::Unix(bound), sockets))
+        }
     }
 }
 
