@@ -1,8 +1,11 @@
 //! The files of a config: the one that was named, and those it includes.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use super::draft::includes;
 use super::sources::Sources;
@@ -132,8 +135,17 @@ fn matching(folder: &Path, front: &str, back: &str) -> io::Result<Vec<PathBuf>> 
 /// The text of one file, bounded.
 fn text(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    // A directory opens, but does not read; a device may never end.
-    File::open(path)?.take(LARGEST as u64 + 1).read_to_string(&mut text)?;
+    // A pipe must not hold up the thread until somebody writes to it, and a device may never end.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let kind = file.metadata()?.file_type();
+    if kind.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if !kind.is_file() {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    file.take(LARGEST as u64 + 1).read_to_string(&mut text)?;
     Ok(text)
 }
 
@@ -142,6 +154,7 @@ fn unreadable(place: Place, error: &io::Error, advice: &str) -> Problem {
         io::ErrorKind::NotFound => "the file does not exist".to_owned(),
         io::ErrorKind::PermissionDenied => "the file may not be read by this user".to_owned(),
         io::ErrorKind::IsADirectory => "this is a folder, not a file".to_owned(),
+        io::ErrorKind::Unsupported => "this is not a file but a pipe or a device".to_owned(),
         io::ErrorKind::InvalidData => "the file is not UTF-8 text".to_owned(),
         _ => format!("the file cannot be read: {error}"),
     };

@@ -72,6 +72,21 @@ fn a_file_that_is_not_there_says_what_to_do() {
 }
 
 #[test]
+fn what_is_no_file_does_not_hold_it_up() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    let folder = tempfile::tempdir().unwrap();
+    let [pipe, main] = ["pipe.toml", "main.toml"].map(|name| folder.path().join(name));
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR, 0).unwrap();
+    fs::write(&main, "include = [\"pipe.toml\"]").unwrap();
+    for (path, said) in [(&pipe, "is not a file"), (&main, "`pipe.toml` cannot be included: this is not a file")] {
+        let failure = Config::load(path, &Environment::default(), &Overrides::default()).unwrap_err();
+        let told = failure.to_string().replace(&format!("{}/", folder.path().display()), "");
+        assert!(told.contains(said), "{told}");
+    }
+}
+
+#[test]
 fn the_schema_in_the_repository_is_current() {
     let path = "config/portcullis.schema.json";
     if updating() {
