@@ -104,10 +104,10 @@ fn serve(
     let mut gateway = Gateway::new(source, accepted, Arc::clone(&shared));
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
+        // Before anything that others can see: whoever sees it may send a signal, and unheard it would kill without a drain.
+        let signals = Signals::listen().map_err(|error| line(&format!("cannot listen to signals: {error}")))?;
         let admin = admin_server(&gateway).await?;
         let ended = start(&shared, mailboxes).map_err(|error| line(&format!("cannot start a worker: {error}")))?;
-        // Before anything listens: whoever sees it serve may send a signal, and unheard it would kill without a drain.
-        let signals = Signals::listen().map_err(|error| line(&format!("cannot listen to signals: {error}")))?;
         let names = resolve(&mut gateway).await;
         gateway.open().map_err(|refused| refused.marked)?;
         gateway.inventory().set_ready(true);
