@@ -58,6 +58,7 @@ impl Acceptors {
 
 async fn accept_all(worker: Rc<Worker>, port: Rc<Port>, socket: Accepting, stop: Rc<Notify>) {
     let mut share = Share::default();
+    let mut failing = false;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -65,11 +66,17 @@ async fn accept_all(worker: Rc<Worker>, port: Rc<Port>, socket: Accepting, stop:
             accepted = socket.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => place(&worker, &port, stream, peer),
+            Ok((stream, peer)) => {
+                failing = false;
+                place(&worker, &port, stream, peer);
+            }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 // Out of descriptors or memory: what is open goes on, and what waits in the kernel's queue is for later.
-                tracing::error!(listener = %port.listener, %error, "cannot accept; raise the limit of open files");
+                // Told once, for as long as it lasts: it is tried again and again.
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::error!(listener = %port.listener, %error, "cannot accept; raise the limit of open files");
+                }
                 let alarm = worker.alarms.alarm();
                 alarm.wait(worker.alarms.after(Some(TICK))).await;
             }

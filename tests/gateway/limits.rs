@@ -182,6 +182,25 @@ fn a_flood_of_empty_lines_keeps_nobody_waiting() {
 }
 
 #[test]
+fn a_limit_of_open_files_is_told_of_once_for_as_long_as_it_lasts() {
+    const COMPLAINT: &str = "cannot accept; raise the limit of open files";
+    let brief = "timeouts = { keep_alive = \"1s\" }\n[[route]]\nrespond = { status = 200 }\n";
+    let gateway = Gateway::serving(&format!("[server]\nworkers = 1\n{HTTP}{brief}"));
+    let mut open = gateway.connect("http");
+    assert_eq!(open.ask(GET).status, 200);
+
+    gateway.limit_files(0);
+    let mut waiting = gateway.connect("http");
+    gateway.event(COMPLAINT);
+    // It is tried every tenth of a second meanwhile.
+    open.expect_closed();
+    gateway.limit_files(1 << 10);
+
+    assert_eq!(waiting.ask(GET).status, 200);
+    assert_eq!(gateway.events(COMPLAINT).len(), 1, "{}", gateway.output());
+}
+
+#[test]
 fn requests_that_were_sent_ahead_keep_nobody_waiting() {
     const AHEAD: usize = 1_000;
     let config = format!("[server]\nworkers = 1\n{HTTP}[[route]]\nrespond = {{ status = 200 }}\n");

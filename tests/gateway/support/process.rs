@@ -4,7 +4,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::Instant;
 
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Resource, Rlimit, Signal};
 
 use super::PATIENCE;
 use super::lines::Lines;
@@ -54,6 +54,12 @@ impl Process {
         if !self.has_ended() {
             rustix::process::kill_process(self.pid, signal).unwrap();
         }
+    }
+
+    /// Lets it open no more files than this.
+    pub(crate) fn limit_files(&self, most: u64) {
+        let limit = Rlimit { current: Some(most), maximum: Some(1 << 10) };
+        rustix::process::prlimit(Some(self.pid), Resource::Nofile, limit).unwrap();
     }
 
     /// Stops it where it stands, until it gets [`Signal::CONT`]. Afterwards none of its threads runs.
