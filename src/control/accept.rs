@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use crate::base::clock;
 use crate::base::metrics::Registry;
-use crate::base::settings::Problem;
+use crate::base::settings::{Environment, Problem};
 use crate::control::admin::status;
 use crate::control::build::{Built, build};
 use crate::control::config::{self, Config, Overrides, Sources};
@@ -54,6 +54,8 @@ impl Watched {
 pub struct Source {
     /// The config file.
     pub file: PathBuf,
+    /// The variables that its strings may name, and those that beat it.
+    pub environment: Environment,
     /// What the command line says instead of the file and the environment.
     pub overrides: Overrides,
 }
@@ -81,7 +83,7 @@ pub fn accept(
     previous: Option<&Built>,
 ) -> Result<(Accepted, Vec<Problem>), Box<Refused>> {
     let read_at = clock::now();
-    let loaded = match Config::load(&source.file, &config::of_process(), &source.overrides) {
+    let loaded = match Config::load(&source.file, &source.environment, &source.overrides) {
         Ok(loaded) => loaded,
         Err(failure) => {
             let watched = Watched::of(&failure.sources, None, read_at);

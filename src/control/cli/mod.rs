@@ -20,6 +20,7 @@ use std::process::ExitCode;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
+use crate::control;
 use crate::control::accept::Source;
 use crate::control::config::{LogFormat, LogLevel, Overrides};
 
@@ -124,7 +125,7 @@ struct ConfigArguments {
 impl ConfigArguments {
     fn source(&self) -> Source {
         let overrides = Overrides { log_level: self.log_level, log_format: self.log_format, admin_listen: self.admin };
-        Source { file: self.file.clone(), overrides }
+        Source { file: self.file.clone(), environment: control::config::of_process(), overrides }
     }
 }
 
