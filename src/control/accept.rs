@@ -87,7 +87,7 @@ pub fn accept(
         Ok(loaded) => loaded,
         Err(failure) => {
             let watched = Watched::of(&failure.sources, None, read_at);
-            let marked = failure.marked(false);
+            let marked = failure.marked();
             return Err(Box::new(Refused { marked, ..*refused(&failure.problems, &failure.sources, watched) }));
         }
     };
@@ -104,7 +104,7 @@ pub fn accept(
 
 /// Problems, rendered against what they were found in.
 pub fn refused(problems: &[Problem], sources: &Sources, watched: Watched) -> Box<Refused> {
-    let marked = problems.iter().map(|problem| config::marked(problem, sources, false) + "\n");
+    let marked = problems.iter().map(|problem| config::marked(problem, sources) + "\n");
     let marked = marked.collect::<Vec<_>>().join("\n");
     Box::new(Refused {
         marked,

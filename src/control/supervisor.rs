@@ -63,7 +63,7 @@ pub fn check(source: &Source) -> ExitCode {
     match accept(source, &Registry::new(), &Resolution::default(), None) {
         Ok((accepted, warnings)) => {
             for warning in &warnings {
-                eprintln!("{}", config::marked(warning, &accepted.sources, false));
+                eprintln!("{}", config::marked(warning, &accepted.sources));
             }
             println!("{}: good", source.file.display());
             ExitCode::SUCCESS

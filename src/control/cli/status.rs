@@ -66,7 +66,7 @@ fn gateway(options: &Options) -> Result<Gateway, String> {
         return Ok(Gateway { address: address.clone(), token_file: token_file.clone() });
     }
     let loaded = Config::load(&options.file, &config::of_process(), &Overrides::default());
-    let admin = loaded.map_err(|failure| format!("{}\n{BOTH_FLAGS}", failure.marked(false)))?.config.admin;
+    let admin = loaded.map_err(|failure| format!("{}\n{BOTH_FLAGS}", failure.marked()))?.config.admin;
     let address = match (&options.admin, admin.listen) {
         (Some(address), _) => address.clone(),
         (None, AdminListen::Tcp(address)) => reachable(address.value).to_string(),

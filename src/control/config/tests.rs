@@ -29,7 +29,7 @@ fn load(path: &str) -> Loaded {
     let path = Path::new(path);
     match Config::load(path, &environment(path), &Overrides::default()) {
         Ok(loaded) => loaded,
-        Err(failure) => panic!("{}\n{}", path.display(), failure.marked(false)),
+        Err(failure) => panic!("{}\n{}", path.display(), failure.marked()),
     }
 }
 
@@ -53,7 +53,7 @@ fn golden_every_bad_config_says_what_to_do() {
         let failure =
             Config::load(&path, &environment(&path), &Overrides::default()).expect_err(path.to_str().unwrap());
         assert!(failure.problems.iter().all(|problem| !problem.advice.is_empty() && !problem.message.ends_with('.')));
-        let told = format!("{}\n{failure}\n", failure.marked(false));
+        let told = format!("{}\n{failure}\n", failure.marked());
         let golden = path.with_extension("txt");
         if updating() {
             fs::write(&golden, &told).unwrap();
@@ -224,7 +224,7 @@ fn large_texts_are_bounded() {
     {
         let failure = Config::parse(&text, &environment).unwrap_err();
         assert!(failure.problems.len() <= 200);
-        assert!(failure.marked(false).len() < 1 << 20);
+        assert!(failure.marked().len() < 1 << 20);
     }
 }
 
@@ -245,7 +245,7 @@ fn no_text_panics() {
         }
         let broken = String::from_utf8_lossy(&bytes);
         if let Err(failure) = Config::parse(&broken, &environment) {
-            assert!(!failure.marked(false).is_empty() && !failure.to_string().is_empty());
+            assert!(!failure.marked().is_empty() && !failure.to_string().is_empty());
         }
     }
 }

@@ -37,7 +37,7 @@ pub struct Facts {
     pub server_name: Option<Box<str>>,
     /// The certificate it got.
     pub identity: Arc<Identity>,
-    /// `TLS 1.2` or `TLS 1.3`.
+    /// `TLSv1.2` or `TLSv1.3`.
     pub version: &'static str,
     /// The cipher suite's IANA name.
     pub cipher: &'static str,
