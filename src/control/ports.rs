@@ -178,7 +178,7 @@ fn told_of_port(address: SocketAddr, error: &io::Error) -> (String, String) {
             format!("this machine has no address {}", address.ip()),
             "use one that `ip address` shows, or `0.0.0.0` and `[::]` for all".to_owned(),
         ),
-        _ => (format!("cannot listen on {address}: {error}"), "choose another address".to_owned()),
+        _ => (format!("cannot listen on {address}: {error}"), otherwise(error, "choose another address")),
     }
 }
 
@@ -201,7 +201,18 @@ fn told_of_socket(path: &Path, error: &io::Error) -> (String, String) {
             let folder = path.parent().unwrap_or(path).display();
             (format!("the folder of unix:{shown} does not exist"), format!("create it: `mkdir -p {folder}`"))
         }
-        _ => (format!("cannot listen on unix:{shown}: {error}"), "choose another path".to_owned()),
+        _ => (format!("cannot listen on unix:{shown}: {error}"), otherwise(error, "choose another path")),
+    }
+}
+
+/// What to do about an error that comes seldom.
+fn otherwise(error: &io::Error, advice: &str) -> String {
+    let errno = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
+    match errno {
+        Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE) => {
+            "raise the limit of open files: `ulimit -n`, or LimitNOFILE in the systemd unit".to_owned()
+        }
+        _ => advice.to_owned(),
     }
 }
 
@@ -218,6 +229,10 @@ mod tests {
         let (message, advice) = told(&address, &io::ErrorKind::AddrInUse.into());
         assert!(message.contains("0.0.0.0:443 is taken") && advice.contains("sport = :443"), "{message} {advice}");
         let socket = Bind::Unix("/run/gate/s".into());
+        for bind in [&address, &socket] {
+            let (message, advice) = told(bind, &rustix::io::Errno::MFILE.into());
+            assert!(message.starts_with("cannot listen on") && advice.contains("ulimit -n"), "{message} {advice}");
+        }
         for (kind, what, advised) in [
             (io::ErrorKind::AddrInUse, "unix:/run/gate/s is taken", "ss -lxp"),
             (io::ErrorKind::AlreadyExists, "/run/gate/s is there and is no socket", "another path"),

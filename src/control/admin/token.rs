@@ -22,7 +22,7 @@ pub struct Token {
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// The file cannot be read.
-    #[error("cannot read the admin token {path}: {error}", path = path.display())]
+    #[error("cannot read the admin token {path}: {error}; make it readable to this user, or name another file (admin.token_file, `status --token-file`)", path = path.display())]
     Unreadable {
         /// Which file.
         path: PathBuf,

@@ -26,10 +26,12 @@ enum Failure {
     #[error("cannot write {path}: {error}; set TMPDIR to a directory with room that you may write to")]
     Write { path: PathBuf, error: io::Error },
     /// The CA or a certificate.
-    #[error("cannot make the demo's certificates: {0}")]
+    #[error("cannot make the demo's certificates: {0}; this is a bug, please report it")]
     Certificate(#[from] rcgen::Error),
     /// A backend.
-    #[error("cannot start a backend on 127.0.0.1: {0}")]
+    #[error(
+        "cannot start a backend on 127.0.0.1: {0}; see that `ip address` shows it, and raise the limit of open files (`ulimit -n`)"
+    )]
     Backend(io::Error),
     /// A listening port.
     #[error("no free port from {first} to {last} on 127.0.0.1: stop what listens there")]
