@@ -3,11 +3,12 @@
 use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::OFlags;
 
 use super::draft::includes;
+use super::pattern::Pattern;
 use super::sources::Sources;
 use super::syntax;
 use crate::base::place::{At, Place};
@@ -69,9 +70,11 @@ impl Including {
                 "write one `*` in the last part: \"sites/*.toml\"",
             ));
         }
-        let Some((front, back)) = name.split_once('*') else { return self.file(&whole, pattern.place) };
+        if !name.contains('*') {
+            return self.file(&whole, pattern.place);
+        }
         self.sources.add_pattern(whole.clone());
-        let found = match matching(&folder, front, back) {
+        let found = match Pattern::new(&whole).files() {
             Ok(found) => found,
             Err(error) => {
                 let message = format!("the folder `{}` cannot be read: {error}", folder.display());
@@ -113,23 +116,6 @@ impl Including {
             self.problems.push(problem);
         }
     }
-}
-
-/// The files in `folder` whose name starts with `front` and ends with `back`, sorted. Hidden files are left out, unless
-/// the pattern itself starts with a dot.
-fn matching(folder: &Path, front: &str, back: &str) -> io::Result<Vec<PathBuf>> {
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let mut found = Vec::new();
-    for entry in folder.read_dir()? {
-        let name = entry?.file_name();
-        let Some(text) = name.to_str() else { continue };
-        let hidden = text.starts_with('.') && !front.starts_with('.');
-        if !hidden && text.len() >= front.len() + back.len() && text.starts_with(front) && text.ends_with(back) {
-            found.push(folder.join(&name));
-        }
-    }
-    found.sort();
-    Ok(found)
 }
 
 /// The text of one file, bounded.
