@@ -91,19 +91,30 @@ impl Certificates {
     /// loses one that no other certificate covers there is refused, and so is one that is older. What was served serves on.
     pub fn swap(&mut self, needed: &[Needed]) {
         self.refuse(needed);
-        for certificate in &mut self.list {
-            let Some(pair) = certificate.pending.take() else { continue };
+        while let Some(at) = self.next(needed) {
+            let Some(certificate) = self.list.get_mut(at) else { return };
+            let Some(pair) = certificate.pending.take() else { return };
             if certificate.slot.replace(Arc::clone(&pair)) == Swap::Replaced {
                 tracing::info!(certificate = %certificate.slot.name(), serial = %pair.serial, "certificate replaced");
             }
         }
     }
 
+    /// Which pair is served next: one that loses nothing yet, so that a name that moves is never without a certificate. Where two
+    /// exchange their names there is none, and a moment in which one of them is not served.
+    fn next(&self, needed: &[Needed]) -> Option<usize> {
+        let served = |certificate: &Certificate| certificate.slot.current();
+        let mut pending = self.list.iter().enumerate().filter(|(_, certificate)| certificate.pending.is_some());
+        let first = pending.clone().next().map(|(at, _)| at);
+        pending.find(|(_, certificate)| self.refusal(certificate, needed, served).is_none()).map(|(at, _)| at).or(first)
+    }
+
     /// Refuses pairs until all that are left can be served together: one that counts on another's new pair to cover what it
     /// loses cannot be served where that one is refused.
     fn refuse(&mut self, needed: &[Needed]) {
         loop {
-            let refusals: Vec<_> = self.list.iter().map(|certificate| self.refusal(certificate, needed)).collect();
+            let refusals: Vec<_> =
+                self.list.iter().map(|certificate| self.refusal(certificate, needed, Certificate::pair)).collect();
             if refusals.iter().all(Option::is_none) {
                 return;
             }
@@ -116,11 +127,17 @@ impl Certificates {
         }
     }
 
-    fn refusal(&self, certificate: &Certificate, needed: &[Needed]) -> Option<Refusal> {
+    /// Why the pair that waits cannot be served, where the other certificates have what `of` says.
+    fn refusal(
+        &self,
+        certificate: &Certificate,
+        needed: &[Needed],
+        of: impl Fn(&Certificate) -> Arc<Pair>,
+    ) -> Option<Refusal> {
         let pair = certificate.pending.as_ref()?;
         let covered_elsewhere = |needed: &Needed| {
             let mut others = self.iter().filter(|other| !Arc::ptr_eq(&other.slot, &certificate.slot));
-            others.any(|other| other.is_for(&needed.listener) && other.pair().names.covers(&needed.host))
+            others.any(|other| other.is_for(&needed.listener) && of(other).names.covers(&needed.host))
         };
         let here = needed.iter().filter(|needed| certificate.is_for(&needed.listener));
         let required: BTreeSet<&str> =
