@@ -86,16 +86,6 @@ impl Alarms {
             state.wake();
         }
     }
-
-    /// How many alarms there are, for tests.
-    pub fn len(&self) -> usize {
-        self.list.borrow().len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.list.borrow().is_empty()
-    }
 }
 
 impl State {
@@ -175,7 +165,7 @@ mod tests {
         let alarms = Alarms::start();
         drop(alarms.alarm());
         alarms.tick();
-        assert!(alarms.is_empty());
+        assert!(alarms.list.borrow().is_empty());
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod buffers;
 pub mod cidr;
 pub mod clock;
 pub mod decimal;
+pub mod gcd;
 pub mod hex;
 pub mod host;
 pub mod log;

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use crate::base::clock;
 use crate::base::metrics::Registry;
-use crate::base::settings::Problem;
+use crate::base::settings::{Environment, Problem};
 use crate::control::admin::status;
 use crate::control::build::{Built, build};
 use crate::control::config::{self, Config, Overrides, Sources};
@@ -54,6 +54,8 @@ impl Watched {
 pub struct Source {
     /// The config file.
     pub file: PathBuf,
+    /// The variables that its strings may name, and those that beat it.
+    pub environment: Environment,
     /// What the command line says instead of the file and the environment.
     pub overrides: Overrides,
 }
@@ -81,11 +83,11 @@ pub fn accept(
     previous: Option<&Built>,
 ) -> Result<(Accepted, Vec<Problem>), Box<Refused>> {
     let read_at = clock::now();
-    let loaded = match Config::load(&source.file, &config::of_process(), &source.overrides) {
+    let loaded = match Config::load(&source.file, &source.environment, &source.overrides) {
         Ok(loaded) => loaded,
         Err(failure) => {
             let watched = Watched::of(&failure.sources, None, read_at);
-            let marked = failure.marked(false);
+            let marked = failure.marked();
             return Err(Box::new(Refused { marked, ..*refused(&failure.problems, &failure.sources, watched) }));
         }
     };
@@ -102,7 +104,7 @@ pub fn accept(
 
 /// Problems, rendered against what they were found in.
 pub fn refused(problems: &[Problem], sources: &Sources, watched: Watched) -> Box<Refused> {
-    let marked = problems.iter().map(|problem| config::marked(problem, sources, false) + "\n");
+    let marked = problems.iter().map(|problem| config::marked(problem, sources) + "\n");
     let marked = marked.collect::<Vec<_>>().join("\n");
     Box::new(Refused {
         marked,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::base::log::Log;
 use crate::base::metrics::Reload;
 use crate::control::accept::{Accepted, Refused, Source, Watched, accept, refused};
-use crate::control::build::{Built, readdressed, shown};
+use crate::control::build::{Built, needed, readdressed};
 use crate::control::config::{self, Config, Workers};
 use crate::control::inventory::Inventory;
 use crate::control::ports::Ports;
@@ -143,9 +143,7 @@ impl Gateway {
 
     /// Serves the certificates that were read and tells the world.
     fn went_live(&mut self, previous: Option<&Built>) {
-        let hosts: Vec<String> =
-            self.live.config.routes.iter().flat_map(|route| &route.host).map(|host| shown(host)).collect();
-        self.live.built.certificates.swap(&hosts);
+        self.live.built.certificates.swap(&needed(&self.live.config));
         if let Some(previous) = previous {
             self.live.built.certificates.tell_problems(&previous.certificates);
             self.live.built.backends.tell(&previous.backends);

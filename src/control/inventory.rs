@@ -1,6 +1,6 @@
 //! What is shown of the running gateway: put together from the live snapshot whenever somebody asks.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,6 @@ use std::time::{Instant, SystemTime};
 use time::OffsetDateTime;
 
 use crate::base::clock;
-use crate::base::metrics::Registry;
 use crate::control::admin::status::{Backend, Certificate, Listener, Pool, Problem, Status};
 use crate::control::build;
 use crate::proxy::balance::{self, Endpoint, Question};
@@ -77,6 +76,8 @@ impl Inventory {
     pub fn status(&self, shared: &Shared) -> Status {
         let snapshot = shared.live.load();
         let changing = self.changing();
+        // One walk, so that the numbers of a backend fit each other while workers go on counting.
+        let sums = shared.registry.totals("portcullis_backend_requests_total", &["pool", "backend", "outcome"]);
         let listeners = snapshot.listeners.iter().map(|listener| Listener {
             name: listener.name.clone(),
             addresses: changing
@@ -98,7 +99,7 @@ impl Inventory {
             problems: changing.problems.clone(),
             listeners: listeners.collect(),
             routes: snapshot.routes.iter().count() as u64,
-            pools: snapshot.pools.iter().map(|shown| pool(shown, &shared.registry, &changing.unresolved)).collect(),
+            pools: snapshot.pools.iter().map(|shown| pool(shown, &sums, &changing.unresolved)).collect(),
             certificates: changing.certificates.iter().map(certificate).collect(),
         }
     }
@@ -108,9 +109,10 @@ impl Inventory {
     }
 }
 
-fn pool(pool: &balance::Pool, registry: &Registry, unresolved: &HashMap<Question, String>) -> Pool {
-    // One walk, so that the numbers of a backend fit each other while workers go on counting.
-    let sums = registry.totals("portcullis_backend_requests_total", &["pool", "backend", "outcome"]);
+/// Numbers by pool, backend and outcome.
+type Sums = BTreeMap<Vec<String>, f64>;
+
+fn pool(pool: &balance::Pool, sums: &Sums, unresolved: &HashMap<Question, String>) -> Pool {
     let mut endpoints: HashMap<&str, Vec<&Endpoint>> = HashMap::new();
     for endpoint in &pool.endpoints {
         endpoints.entry(&endpoint.url.text).or_default().push(endpoint);

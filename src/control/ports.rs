@@ -48,14 +48,15 @@ impl Ports {
     /// # Errors
     /// One problem for each address that cannot be had. Nothing is open that was not before.
     pub fn open(&self, config: &Config, workers: usize) -> Result<Opened, Vec<Problem>> {
-        let (mut opened, mut problems) = (Vec::new(), Vec::new());
+        let (mut opened, mut problems) = (Vec::<(Key, Open, Vec<Listening>)>::new(), Vec::new());
         for listener in &config.listeners {
             for bind in &listener.bind {
                 let key = (Arc::<str>::from(listener.name.as_str()), bind.value.clone());
                 if self.open.contains_key(&key) {
                     continue;
                 }
-                match self.sockets(&bind.value, workers) {
+                let open: Vec<&Open> = self.open.values().chain(opened.iter().map(|(_, open, _)| open)).collect();
+                match sockets(&bind.value, workers, &open) {
                     Ok((open, sockets)) => opened.push((key, open, sockets)),
                     Err(error) if is_missing_ipv6(&error) && has_ipv4_twin(listener, &bind.value) => {
                         tracing::warn!(listener = %key.0, address = %bind.value, "this machine has no IPv6; IPv4 is served");
@@ -68,29 +69,6 @@ impl Ports {
             }
         }
         if problems.is_empty() { Ok(Opened(opened)) } else { Err(problems) }
-    }
-
-    /// A socket for each worker. An address that is ours already, under another listener's name or as one of all addresses,
-    /// is shared: the new listener takes over before the old one is closed.
-    fn sockets(&self, bind: &Bind, workers: usize) -> io::Result<(Open, Vec<Listening>)> {
-        match bind {
-            Bind::Tcp(address) => {
-                let ours = |open: &Open| matches!(open, Open::Tcp(open) if overlap(*open, *address));
-                let sockets = tcp::bind(*address, workers, self.open.values().any(ours))?;
-                let actual = sockets.first().ok_or(io::ErrorKind::InvalidInput)?.local_addr()?;
-                Ok((Open::Tcp(actual), sockets.into_iter().map(Listening::Tcp).collect()))
-            }
-            Bind::Unix(path) => {
-                let ours = self.open.values().find_map(|open| match open {
-                    Open::Unix(bound) if bound.path() == path => Some(Arc::clone(bound)),
-                    _ => None,
-                });
-                let bound = ours.map_or_else(|| unix::bind(path).map(Arc::new), Ok)?;
-                let sockets = std::iter::repeat_with(|| bound.share().map(Listening::Unix)).take(workers);
-                let sockets = sockets.collect::<io::Result<_>>()?;
-                Ok((Open::Unix(bound), sockets))
-            }
-        }
     }
 
     /// Hands the sockets to the workers: connections that wait in them are served from now on.
@@ -132,6 +110,29 @@ impl Ports {
     /// Every listener with each address that it really has.
     pub fn all(&self) -> Vec<(String, String)> {
         self.open.iter().map(|((name, _), open)| (name.to_string(), open.to_string())).collect()
+    }
+}
+
+/// A socket for each worker. An address that is ours already, under another listener's name or as one of all addresses, is
+/// shared: the new listener takes over before the old one is closed, or both stay, and the more exact address comes first.
+fn sockets(bind: &Bind, workers: usize, ours: &[&Open]) -> io::Result<(Open, Vec<Listening>)> {
+    match bind {
+        Bind::Tcp(address) => {
+            let overlapping = |open: &&Open| matches!(open, Open::Tcp(open) if overlap(*open, *address));
+            let sockets = tcp::bind(*address, workers, ours.iter().any(overlapping))?;
+            let actual = sockets.first().ok_or(io::ErrorKind::InvalidInput)?.local_addr()?;
+            Ok((Open::Tcp(actual), sockets.into_iter().map(Listening::Tcp).collect()))
+        }
+        Bind::Unix(path) => {
+            let known = ours.iter().find_map(|open| match open {
+                Open::Unix(bound) if bound.path() == path => Some(Arc::clone(bound)),
+                _ => None,
+            });
+            let bound = known.map_or_else(|| unix::bind(path).map(Arc::new), Ok)?;
+            let sockets = std::iter::repeat_with(|| bound.share().map(Listening::Unix)).take(workers);
+            let sockets = sockets.collect::<io::Result<_>>()?;
+            Ok((Open::Unix(bound), sockets))
+        }
     }
 }
 
@@ -177,7 +178,7 @@ fn told_of_port(address: SocketAddr, error: &io::Error) -> (String, String) {
             format!("this machine has no address {}", address.ip()),
             "use one that `ip address` shows, or `0.0.0.0` and `[::]` for all".to_owned(),
         ),
-        _ => (format!("cannot listen on {address}: {error}"), "choose another address".to_owned()),
+        _ => (format!("cannot listen on {address}: {error}"), otherwise(error, "choose another address")),
     }
 }
 
@@ -200,7 +201,18 @@ fn told_of_socket(path: &Path, error: &io::Error) -> (String, String) {
             let folder = path.parent().unwrap_or(path).display();
             (format!("the folder of unix:{shown} does not exist"), format!("create it: `mkdir -p {folder}`"))
         }
-        _ => (format!("cannot listen on unix:{shown}: {error}"), "choose another path".to_owned()),
+        _ => (format!("cannot listen on unix:{shown}: {error}"), otherwise(error, "choose another path")),
+    }
+}
+
+/// What to do about an error that comes seldom.
+fn otherwise(error: &io::Error, advice: &str) -> String {
+    let errno = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
+    match errno {
+        Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE) => {
+            "raise the limit of open files: `ulimit -n`, or LimitNOFILE in the systemd unit".to_owned()
+        }
+        _ => advice.to_owned(),
     }
 }
 
@@ -217,6 +229,10 @@ mod tests {
         let (message, advice) = told(&address, &io::ErrorKind::AddrInUse.into());
         assert!(message.contains("0.0.0.0:443 is taken") && advice.contains("sport = :443"), "{message} {advice}");
         let socket = Bind::Unix("/run/gate/s".into());
+        for bind in [&address, &socket] {
+            let (message, advice) = told(bind, &rustix::io::Errno::MFILE.into());
+            assert!(message.starts_with("cannot listen on") && advice.contains("ulimit -n"), "{message} {advice}");
+        }
         for (kind, what, advised) in [
             (io::ErrorKind::AddrInUse, "unix:/run/gate/s is taken", "ss -lxp"),
             (io::ErrorKind::AlreadyExists, "/run/gate/s is there and is no socket", "another path"),

@@ -28,6 +28,9 @@ pub(super) const BAD_CONFIG: u8 = 2;
 /// How long after the drain the logs may take to be written.
 const LOG_FLUSH: Duration = Duration::from_secs(5);
 
+/// What to do where the system has no thread or descriptor left.
+const LIMITS: &str = "raise the limits of threads and open files (`ulimit -u`, `ulimit -n`)";
+
 /// Runs the gateway on `source` until a signal stops it. `serving` is called once, when every listener accepts.
 /// Exit code 0 after a drain, 1 where a port or a permission is missing, 2 for a bad config.
 pub fn run(source: &Source, serving: impl FnOnce()) -> ExitCode {
@@ -41,7 +44,7 @@ pub fn run(source: &Source, serving: impl FnOnce()) -> ExitCode {
     };
     let log = match Log::start(accepted.config.log.clone(), registry.dropped_lines()) {
         Ok(log) => log,
-        Err(error) => return fail(&format!("cannot start the log: {error}")),
+        Err(error) => return fail(&format!("cannot start the log: {error}; {LIMITS}")),
     };
     log.install();
     for warning in &warnings {
@@ -63,7 +66,7 @@ pub fn check(source: &Source) -> ExitCode {
     match accept(source, &Registry::new(), &Resolution::default(), None) {
         Ok((accepted, warnings)) => {
             for warning in &warnings {
-                eprintln!("{}", config::marked(warning, &accepted.sources, false));
+                eprintln!("{}", config::marked(warning, &accepted.sources));
             }
             println!("{}: good", source.file.display());
             ExitCode::SUCCESS
@@ -92,7 +95,7 @@ fn serve(
     let server = accepted.config.server.clone();
     let _state = State::hold(&server.state_dir).map_err(|error| line(&error))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| line(&format!("cannot start the control runtime: {error}")))?;
+    let runtime = runtime.map_err(|error| line(&format!("cannot start the control runtime: {error}; {LIMITS}")))?;
     let (places, mailboxes) = places(worker_count(server.workers));
     let shared = Arc::new(Shared {
         live: Gateway::live(&accepted),
@@ -104,10 +107,12 @@ fn serve(
     let mut gateway = Gateway::new(source, accepted, Arc::clone(&shared));
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
+        // Before anything that others can see: whoever sees it may send a signal, and unheard it would kill without a drain.
+        let signals =
+            Signals::listen().map_err(|error| line(&format!("cannot listen to signals: {error}; {LIMITS}")))?;
         let admin = admin_server(&gateway).await?;
-        let ended = start(&shared, mailboxes).map_err(|error| line(&format!("cannot start a worker: {error}")))?;
-        // Before anything listens: whoever sees it serve may send a signal, and unheard it would kill without a drain.
-        let signals = Signals::listen().map_err(|error| line(&format!("cannot listen to signals: {error}")))?;
+        let ended = start(&shared, mailboxes)
+            .map_err(|error| line(&format!("cannot start a worker: {error}; {LIMITS}, or set server.workers lower")))?;
         let names = resolve(&mut gateway).await;
         gateway.open().map_err(|refused| refused.marked)?;
         gateway.inventory().set_ready(true);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use crate::base::alarm::TICK;
+use crate::base::task::Share;
 use crate::proxy::listen::Bind;
 use crate::proxy::listen::accepting::{Accepting, Listening};
 use crate::proxy::serve;
@@ -56,6 +57,8 @@ impl Acceptors {
 }
 
 async fn accept_all(worker: Rc<Worker>, port: Rc<Port>, socket: Accepting, stop: Rc<Notify>) {
+    let mut share = Share::default();
+    let mut failing = false;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -63,22 +66,30 @@ async fn accept_all(worker: Rc<Worker>, port: Rc<Port>, socket: Accepting, stop:
             accepted = socket.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => place(&worker, &port, stream, peer),
+            Ok((stream, peer)) => {
+                failing = false;
+                place(&worker, &port, stream, peer);
+            }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 // Out of descriptors or memory: what is open goes on, and what waits in the kernel's queue is for later.
-                tracing::error!(listener = %port.listener, %error, "cannot accept; raise the limit of open files");
+                // Told once, for as long as it lasts: it is tried again and again.
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::error!(listener = %port.listener, %error, "cannot accept; raise the limit of open files");
+                }
                 let alarm = worker.alarms.alarm();
                 alarm.wait(worker.alarms.after(Some(TICK))).await;
             }
         }
+        // Where many come at once, the first are served before the last are accepted.
+        share.taken().await;
     }
-    serve_waiting(&worker, &port, socket);
+    serve_waiting(&worker, &port, socket, share).await;
 }
 
 /// Closing a socket resets what the kernel has accepted for it, so that is served first; here, since another worker may have
 /// forgotten the listener already. The kernel is asked itself: the runtime knows of connections only since its last turn.
-fn serve_waiting(worker: &Rc<Worker>, port: &Rc<Port>, socket: Accepting) {
+async fn serve_waiting(worker: &Rc<Worker>, port: &Rc<Port>, socket: Accepting, mut share: Share) {
     let Ok(socket) = socket.detach() else { return };
     loop {
         match socket.accept() {
@@ -90,6 +101,7 @@ fn serve_waiting(worker: &Rc<Worker>, port: &Rc<Port>, socket: Accepting) {
             Err(error) if is_of_one_connection(&error) => {}
             Err(_) => return,
         }
+        share.taken().await;
     }
 }
 

@@ -8,6 +8,7 @@ use std::task::Poll;
 use crate::base::alarm::{Alarm, Moment};
 use crate::base::cidr::any_contains;
 use crate::base::metrics::{Handshake, Label};
+use crate::base::task::Share;
 use crate::proxy::connection::{Connection, KEPT_HEAD};
 use crate::proxy::exchange::{self, Caller};
 use crate::proxy::fault::Fault;
@@ -160,6 +161,7 @@ async fn http1(connection: &Connection, io: Io, alarm: &Alarm) {
     let worker = &connection.worker;
     let mut server = Server::new(Channel::new(io, Rc::clone(&worker.buffers)));
     let (mut request, mut response) = (Request::default(), Response::default());
+    let mut share = Share::default();
     loop {
         let listener = connection.listener();
         let rules = Rules {
@@ -185,6 +187,8 @@ async fn http1(connection: &Connection, io: Io, alarm: &Alarm) {
         }
         request.fields.shrink(KEPT_HEAD.0, KEPT_HEAD.1);
         response.fields.shrink(KEPT_HEAD.0, KEPT_HEAD.1);
+        // Requests that were sent ahead are answered without a wait, as many as there are.
+        share.taken().await;
     }
 }
 

@@ -45,10 +45,9 @@ start_machine() {
     --security-opt systempaths=unconfined --cgroupns host --volume /sys/fs/cgroup:/sys/fs/cgroup --tmpfs /run --tmpfs /tmp \
     --workdir /root/portcullis machine /sbin/init >/dev/null
   # Until it has a bus to be asked on there is nothing to wait for.
-  local tries=0
+  local end=$((SECONDS + 60))
   until systemctl is-system-running --wait >"$work/out" 2>&1 || grep -q degraded "$work/out"; do
-    [ $((tries += 1)) -le 100 ] || { cat "$work/out" >&2; fail "no systemd"; }
-    sleep 0.2
+    [ "$SECONDS" -lt "$end" ] || { cat "$work/out" >&2; fail "no systemd"; }
   done
 
   on_machine 'mkdir -p target/release certs'

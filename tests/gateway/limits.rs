@@ -181,6 +181,47 @@ fn a_flood_of_empty_lines_keeps_nobody_waiting() {
     flooding.join().unwrap();
 }
 
+#[test]
+fn a_limit_of_open_files_is_told_of_once_for_as_long_as_it_lasts() {
+    const COMPLAINT: &str = "cannot accept; raise the limit of open files";
+    let brief = "timeouts = { keep_alive = \"1s\" }\n[[route]]\nrespond = { status = 200 }\n";
+    let gateway = Gateway::serving(&format!("[server]\nworkers = 1\n{HTTP}{brief}"));
+    let mut open = gateway.connect("http");
+    assert_eq!(open.ask(GET).status, 200);
+
+    gateway.limit_files(0);
+    let mut waiting = gateway.connect("http");
+    gateway.event(COMPLAINT);
+    // It is tried every tenth of a second meanwhile.
+    open.expect_closed();
+    gateway.limit_files(1 << 10);
+
+    assert_eq!(waiting.ask(GET).status, 200);
+    assert_eq!(gateway.events(COMPLAINT).len(), 1, "{}", gateway.output());
+}
+
+#[test]
+fn requests_that_were_sent_ahead_keep_nobody_waiting() {
+    const AHEAD: usize = 1_000;
+    let config = format!("[server]\nworkers = 1\n{HTTP}[[route]]\nrespond = {{ status = 200 }}\n");
+    let mut gateway = Gateway::serving(&config);
+    let (mut greedy, mut innocent) = (gateway.connect("http"), gateway.connect("http"));
+    assert_eq!([greedy.ask(GET).status, innocent.ask(GET).status], [200, 200]);
+
+    gateway.while_frozen(|| {
+        greedy.send(GET.repeat(AHEAD));
+        innocent.send(with_target(2));
+    });
+    for _ in 0..AHEAD {
+        assert_eq!(greedy.answer().status, 200);
+    }
+    assert_eq!(innocent.answer().status, 200);
+
+    gateway.access(|line| line["path"] == "/x");
+    let before = gateway.access_lines().iter().position(|line| line["path"] == "/x").unwrap();
+    assert!(before < 200, "{before} requests of another were answered first");
+}
+
 /// Whether a new connection is served soon.
 fn comes_back(gateway: &Gateway) -> bool {
     let end = std::time::Instant::now() + crate::support::PATIENCE;

@@ -4,6 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Mutex;
 
 use rustix::process::Signal;
+use socket2::{Domain, Socket, Type};
 
 use crate::support::backend::Backend;
 use crate::support::client::Client;
@@ -112,6 +113,30 @@ fn an_address_may_grow_to_all_addresses_on_the_same_port() {
     // The kernel resets what comes to the more exact socket in the very moment in which that is closed.
     let mut answers = std::iter::repeat_with(|| gateway.connect("all").send(GET).next_answer(false));
     assert_eq!(answers.find_map(|answer| answer).unwrap().status, 200);
+}
+
+#[test]
+fn an_address_and_all_addresses_may_have_listeners_of_their_own_on_one_port() {
+    // Keeps the port until the gateway has it: bound, so that no one else gets it, and not listening.
+    let kept = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    kept.set_reuse_address(true).unwrap();
+    kept.set_reuse_port(true).unwrap();
+    kept.bind(&SocketAddr::from(([0, 0, 0, 0], 0)).into()).unwrap();
+    let port = kept.local_addr().unwrap().as_socket().unwrap().port();
+    let [all, exact] = [format!("0.0.0.0:{port}"), format!("127.0.0.1:{port}")];
+    let answering = |name: &str| {
+        format!(
+            "[[route]]\nname = \"{name}\"\nlistener = [\"{name}\"]\nrespond = {{ status = 200, body = \"{name}\" }}\n"
+        )
+    };
+    let routes = format!("{}{}", answering("all"), answering("exact"));
+
+    for (first, second) in [(("all", &all), ("exact", &exact)), (("exact", &exact), ("all", &all))] {
+        let _gateway =
+            Gateway::serving(&format!("{}{}{routes}", listener(first.0, first.1), listener(second.0, second.1)));
+        let ask = |ip: [u8; 4]| Client::tcp(SocketAddr::from((ip, port))).ask(GET).text();
+        assert_eq!([ask([127, 0, 0, 1]), ask([127, 0, 0, 2])], ["exact", "all"]);
+    }
 }
 
 #[test]

@@ -200,3 +200,17 @@ fn plain_http_on_a_tls_port_is_told_why() {
     told(&gateway, "plain_http", 400, 1);
     assert_eq!(backend.count(), 0);
 }
+
+#[test]
+fn plain_http_on_a_tls_port_is_told_though_the_client_keeps_its_connection() {
+    let backend = Backend::named("one");
+    let patient = HTTPS.replace("tls = true\n", "tls = true\ntimeouts = { handshake = \"1m\" }\n");
+    let gateway = Gateway::serving(&format!("{patient}{}", route_to(&[&backend])));
+    let mut client = Client::tcp(gateway.address("https"));
+
+    assert_eq!(client.ask(GET).status, 400);
+
+    told(&gateway, "plain_http", 400, 1);
+    assert_eq!(gateway.metric("portcullis_tls_handshake_failures_total{cause=\"not_tls\"}"), 1);
+    client.expect_closed();
+}

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use rcgen::date_time_ymd;
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::PATIENCE;
@@ -106,6 +107,99 @@ fn a_refused_certificate_does_not_hold_up_the_config() {
         assert!(Instant::now() < end, "{}", gateway.output());
     }
     assert_eq!(refusals(&gateway, lost), 1, "{}", gateway.output());
+}
+
+/// A gateway with two certificates and a route for each of `hosts`; where both pairs are exchanged in one step.
+fn serving_two(listeners: &str, keys: [&str; 2], pairs: [&Pair; 2], hosts: &[&str], home: Home) -> (Gateway, Mount) {
+    let [first, second] = keys;
+    let route = |host: &&str| format!("[[route]]\nhost = \"{host}\"\nrespond = {{ status = 200 }}\n");
+    let routes: String = hosts.iter().map(route).collect();
+    let config = format!(
+        "{listeners}[[certificate]]\ncert = \"a.crt\"\nkey = \"a.key\"\n{first}\
+         [[certificate]]\ncert = \"b.crt\"\nkey = \"b.key\"\n{second}{routes}"
+    );
+    let mount = Mount::new(&home, "..pairs", &both(pairs));
+    home.replace("portcullis.toml", &config);
+    (Gateway::in_home(home), mount)
+}
+
+fn both([a, b]: [&Pair; 2]) -> [(&'static str, &str); 4] {
+    [("a.crt", &a.certificate), ("a.key", &a.key), ("b.crt", &b.certificate), ("b.key", &b.key)]
+}
+
+fn tls_listener(name: &str) -> String {
+    format!("[[listener]]\nname = \"{name}\"\nbind = \"127.0.0.1:0\"\ntls = true\n")
+}
+
+#[test]
+fn a_certificate_of_another_listener_covers_nothing_here() {
+    let home = Home::new("");
+    let issue = |names: &[&str]| home.authority.issue(names);
+    let [a, b, fresh] = [issue(&["localhost"]), issue(&["localhost"]), issue(&["elsewhere.example"])];
+    let keys = ["listener = [\"one\"]\n", "listener = [\"two\"]\n"];
+    let listeners = format!("{}{}", tls_listener("one"), tls_listener("two"));
+    let (gateway, mut mount) = serving_two(&listeners, keys, [&a, &b], &["localhost"], home);
+
+    mount.save(Way::Symlink, &both([&fresh, &b]));
+    gateway.event_where(CERTIFICATE_REFUSED, |event| {
+        event["problem"].as_str().unwrap().contains("does not cover localhost")
+    });
+
+    assert_eq!(gateway.connect_tls("one", "localhost").certificate(), a.der());
+}
+
+#[test]
+fn a_name_moves_between_certificates_and_counts_only_where_it_is_served() {
+    let home = Home::new("");
+    let issue = |names: &[&str]| home.authority.issue(names);
+    let [a, b, other] = [issue(&["a.example"]), issue(&["b.example"]), issue(&["elsewhere.example"])];
+    let [fresh_a, fresh_b] = [issue(&["a.example"]), issue(&["b.example"])];
+    let whole = issue(&["a.example", "b.example"]);
+    let (gateway, mut mount) =
+        serving_two(&tls_listener("https"), ["", ""], [&a, &b], &["a.example", "b.example"], home);
+    let shown = |name: &str| gateway.connect_tls("https", name).certificate();
+
+    // The second would cover what the first loses, and is refused itself.
+    mount.save(Way::Symlink, &both([&other, &fresh_a]));
+    for lost in ["does not cover a.example", "does not cover b.example"] {
+        gateway.event_where(CERTIFICATE_REFUSED, |event| event["problem"].as_str().unwrap().contains(lost));
+    }
+    assert_eq!([shown("a.example"), shown("b.example")], [a.der(), b.der()]);
+
+    // Each covers what the other loses. One comes first, and for a moment nobody has the name it loses.
+    mount.save(Way::Symlink, &both([&fresh_b, &fresh_a]));
+    for certificate in ["a", "b"] {
+        gateway.event_where(CERTIFICATE_REPLACED, |event| event["certificate"] == certificate);
+    }
+    assert_eq!([shown("a.example"), shown("b.example")], [fresh_a.der(), fresh_b.der()]);
+
+    // The second takes over what the first loses, and nobody is refused meanwhile.
+    mount.save(Way::Symlink, &both([&other, &whole]));
+    let end = Instant::now() + PATIENCE;
+    while shown("b.example") != whole.der() {
+        assert!(Instant::now() < end, "{}", gateway.output());
+    }
+}
+
+#[test]
+fn a_certificate_that_was_refused_is_no_change_at_the_next_reload() {
+    let backend = Backend::named("one");
+    let (mut gateway, mut mount) = serving_localhost(&backend);
+    mount.save(Way::Symlink, &files(&gateway.home().authority.issue(&["elsewhere.example"])));
+    let lost = "does not cover localhost";
+    gateway.event_where(CERTIFICATE_REFUSED, |event| event["problem"].as_str().unwrap().contains(lost));
+    let unchanged = "portcullis_config_reloads_total{outcome=\"unchanged\"} ";
+    let before = gateway.metric(unchanged);
+
+    gateway.signal(Signal::HUP);
+
+    let end = Instant::now() + PATIENCE;
+    while gateway.metric(unchanged) == before {
+        assert!(Instant::now() < end, "{}", gateway.output());
+    }
+    assert_eq!(refusals(&gateway, lost), 1, "{}", gateway.output());
+    let status: Value = serde_json::from_str(&gateway.ask_admin("/api/v1/status").text()).unwrap();
+    assert!(status["certificates"][0]["problem"].as_str().is_some_and(|problem| problem.contains(lost)), "{status}");
 }
 
 /// Spoils the config file; what the one line about it says. The old one serves on, and a good one after it is taken.

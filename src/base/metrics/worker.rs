@@ -39,7 +39,7 @@ pub struct Handshake {
     pub version: &'static str,
     /// The IANA name of the cipher suite.
     pub cipher: &'static str,
-    /// The key exchange group; empty where a resumption had none.
+    /// The key exchange group; `none` where a resumption had none.
     pub group: &'static str,
     /// Whether an earlier session was resumed.
     pub resumed: bool,

@@ -22,7 +22,7 @@ pub struct Token {
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// The file cannot be read.
-    #[error("cannot read the admin token {path}: {error}", path = path.display())]
+    #[error("cannot read the admin token {path}: {error}; make it readable to this user, or name another file (admin.token_file, `status --token-file`)", path = path.display())]
     Unreadable {
         /// Which file.
         path: PathBuf,
@@ -113,9 +113,26 @@ fn create(path: &Path) -> io::Result<()> {
     let mut random = [0; 32];
     aws_lc_rs::rand::fill(&mut random).map_err(|_| io::Error::other("no random numbers"))?;
     let hex: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(format!("{hex}\n").as_bytes())?;
-    file.sync_all()
+    put(path, |file| file.write_all(format!("{hex}\n").as_bytes()))
+}
+
+/// Writes a file beside and gives it its name once it is whole: a disk that is full, or a crash, leaves no half of it behind
+/// for the next start. One that is there is not replaced.
+fn put(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(format!(".{}.new", std::process::id()));
+    let fresh = PathBuf::from(fresh);
+    // Of a process of this number that crashed here.
+    let _ = fs::remove_file(&fresh);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+    let named = write(&mut file).and_then(|()| file.sync_all()).and_then(|()| match fs::hard_link(&fresh, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+        // Some file systems know no second name.
+        Err(_) => fs::rename(&fresh, path),
+        Ok(()) => Ok(()),
+    });
+    let _ = fs::remove_file(&fresh);
+    named
 }
 
 #[cfg(test)]
@@ -142,6 +159,22 @@ mod tests {
         let other = Token::load_or_create(&folder.path().join("other.token")).unwrap();
         assert!(token.matches(token.reveal().as_bytes()) && !token.matches(other.reveal().as_bytes()));
         assert!(!token.matches(b"") && !token.matches(&token.reveal().as_bytes()[1..]));
+    }
+
+    #[test]
+    fn a_token_that_cannot_be_written_whole_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("admin.token");
+        let full = |file: &mut File| {
+            file.write_all(b"half")?;
+            Err(io::ErrorKind::StorageFull.into())
+        };
+        assert_eq!(put(&path, full).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        let left = || fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(left(), 0);
+        let token = Token::load_or_create(&path).unwrap();
+        assert_eq!(put(&path, |_| Ok(())).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!((left(), Token::load(&path).unwrap().reveal()), (1, token.reveal()));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::certificates::told;
 /// How every pool with `https://` backends speaks TLS to them.
 #[derive(Default)]
 pub struct Backends {
-    /// Read once, for the first pool that needs them.
+    /// Read once, for the first pool that needs them: to take up others the gateway is restarted, as the reference says.
     system: Option<Roots>,
     list: Vec<PoolTls>,
 }
@@ -121,7 +121,7 @@ impl Reading<'_> {
                 Ok((roots, source)) => {
                     if source == Source::BuiltIn {
                         let message = "the system has no root certificates; Mozilla's, as they were when this program was built, are trusted";
-                        let advice = "install ca-certificates, or name the CA of the backends: `tls = { ca = \"…\" }`";
+                        let advice = "install ca-certificates and restart the gateway, which reads them once; or name the CA of the backends: `tls = { ca = \"…\" }`";
                         self.problems.push(Problem::warning(place, message, advice));
                     }
                     self.system = Some(roots);

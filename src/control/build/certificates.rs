@@ -1,11 +1,12 @@
 //! The certificates of a config: read and checked here, swapped in once the config is accepted.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::base::clock;
 use crate::base::settings::Problem;
-use crate::proxy::tls::{CertSlot, CertificateSettings, Pair, PairError, Swap};
+use crate::proxy::tls::{CertSlot, CertificateSettings, Pair, PairError, Refusal, Swap};
 
 /// All certificates of a config, in its order.
 #[derive(Default)]
@@ -30,6 +31,16 @@ pub struct Certificate {
     pub problem: Option<String>,
     /// Read, checked, and not served yet.
     pending: Option<Arc<Pair>>,
+    /// The digest of the pair that was read and refused.
+    refused: Option<[u8; 32]>,
+}
+
+/// A name that a route needs over TLS.
+pub struct Needed {
+    /// The listener that serves the route.
+    pub listener: String,
+    /// The name, or `*.` and a parent.
+    pub host: String,
 }
 
 impl Certificate {
@@ -50,9 +61,13 @@ impl Certificates {
         self.list.iter()
     }
 
-    /// Whether serving these makes a difference to `previous`: a new pair, or a problem that was not told.
+    /// Whether serving these makes a difference to `previous`: a new pair, or a problem that was not told. A pair that was
+    /// refused is none where nothing else has changed: it would be refused again.
     pub fn differ_from(&self, previous: &Self) -> bool {
-        self.iter().any(|certificate| certificate.pending.is_some() || !previous.has_told(certificate))
+        self.iter().any(|certificate| match &certificate.pending {
+            Some(pair) => !previous.has_refused(certificate, pair),
+            None => !previous.has_told(certificate),
+        })
     }
 
     /// Tells of each pair that is not served, unless `previous` had the same problem.
@@ -64,28 +79,70 @@ impl Certificates {
         }
     }
 
+    fn has_refused(&self, certificate: &Certificate, pair: &Pair) -> bool {
+        self.iter().any(|known| Arc::ptr_eq(&known.slot, &certificate.slot) && known.refused == Some(pair.digest))
+    }
+
     fn has_told(&self, certificate: &Certificate) -> bool {
         self.iter().any(|known| Arc::ptr_eq(&known.slot, &certificate.slot) && known.problem == certificate.problem)
     }
 
-    /// Serves what was read. `hosts` are the names that routes need: a pair that loses one that no other certificate covers
-    /// is refused, and so is one that is older. What was served serves on.
-    pub fn swap(&mut self, hosts: &[String]) {
-        let pairs: Vec<Arc<Pair>> = self.list.iter().map(Certificate::pair).collect();
-        for (index, certificate) in self.list.iter_mut().enumerate() {
-            let Some(pair) = certificate.pending.take() else { continue };
-            let covered_elsewhere =
-                |host: &str| pairs.iter().enumerate().any(|(other, pair)| other != index && pair.names.covers(host));
-            let required = hosts.iter().map(String::as_str).filter(|host| !covered_elsewhere(host));
-            let name = certificate.slot.name();
-            match certificate.slot.replace(Arc::clone(&pair), required) {
-                Ok(Swap::Replaced) => {
-                    tracing::info!(certificate = %name, serial = %pair.serial, "certificate replaced")
-                }
-                Ok(Swap::Unchanged) => {}
-                Err(refusal) => certificate.problem = Some(refusal.to_string()),
+    /// Serves what was read. `needed` are the names that routes need, each with the listener that has to serve it: a pair that
+    /// loses one that no other certificate covers there is refused, and so is one that is older. What was served serves on.
+    pub fn swap(&mut self, needed: &[Needed]) {
+        self.refuse(needed);
+        while let Some(at) = self.next(needed) {
+            let Some(certificate) = self.list.get_mut(at) else { return };
+            let Some(pair) = certificate.pending.take() else { return };
+            if certificate.slot.replace(Arc::clone(&pair)) == Swap::Replaced {
+                tracing::info!(certificate = %certificate.slot.name(), serial = %pair.serial, "certificate replaced");
             }
         }
+    }
+
+    /// Which pair is served next: one that loses nothing yet, so that a name that moves is never without a certificate. Where two
+    /// exchange their names there is none, and a moment in which one of them is not served.
+    fn next(&self, needed: &[Needed]) -> Option<usize> {
+        let served = |certificate: &Certificate| certificate.slot.current();
+        let mut pending = self.list.iter().enumerate().filter(|(_, certificate)| certificate.pending.is_some());
+        let first = pending.clone().next().map(|(at, _)| at);
+        pending.find(|(_, certificate)| self.refusal(certificate, needed, served).is_none()).map(|(at, _)| at).or(first)
+    }
+
+    /// Refuses pairs until all that are left can be served together: one that counts on another's new pair to cover what it
+    /// loses cannot be served where that one is refused.
+    fn refuse(&mut self, needed: &[Needed]) {
+        loop {
+            let refusals: Vec<_> =
+                self.list.iter().map(|certificate| self.refusal(certificate, needed, Certificate::pair)).collect();
+            if refusals.iter().all(Option::is_none) {
+                return;
+            }
+            for (certificate, refusal) in self.list.iter_mut().zip(refusals) {
+                if let Some(refusal) = refusal {
+                    certificate.refused = certificate.pending.take().map(|pair| pair.digest);
+                    certificate.problem = Some(refusal.to_string());
+                }
+            }
+        }
+    }
+
+    /// Why the pair that waits cannot be served, where the other certificates have what `of` says.
+    fn refusal(
+        &self,
+        certificate: &Certificate,
+        needed: &[Needed],
+        of: impl Fn(&Certificate) -> Arc<Pair>,
+    ) -> Option<Refusal> {
+        let pair = certificate.pending.as_ref()?;
+        let covered_elsewhere = |needed: &Needed| {
+            let mut others = self.iter().filter(|other| !Arc::ptr_eq(&other.slot, &certificate.slot));
+            others.any(|other| other.is_for(&needed.listener) && of(other).names.covers(&needed.host))
+        };
+        let here = needed.iter().filter(|needed| certificate.is_for(&needed.listener));
+        let required: BTreeSet<&str> =
+            here.filter(|needed| !covered_elsewhere(needed)).map(|needed| needed.host.as_str()).collect();
+        certificate.slot.judge(pair, required).err()
     }
 }
 
@@ -137,6 +194,7 @@ fn described(settings: &CertificateSettings, slot: &Arc<CertSlot>) -> Certificat
         listeners: settings.listener.iter().map(|name| name.value.clone()).collect(),
         problem: None,
         pending: None,
+        refused: None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Whether every host that routes serve over TLS has a certificate there.
 
-use super::certificates::Certificates;
+use super::certificates::{Certificates, Needed};
+use crate::base::place::At;
 use crate::base::settings::Problem;
 use crate::control::config::Config;
 use crate::proxy::route::HostPattern;
@@ -8,24 +9,32 @@ use crate::proxy::route::HostPattern;
 /// One problem for each host that no certificate of a TLS listener covers.
 pub(super) fn problems(config: &Config, certificates: &Certificates) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for listener in config.listeners.iter().filter(|listener| listener.tls.is_some()) {
-        let serves = |names: &[crate::base::place::At<String>]| {
-            names.is_empty() || names.iter().any(|name| **name == *listener.name.value)
-        };
-        for host in config.routes.iter().filter(|route| serves(&route.listener)).flat_map(|route| &route.host) {
-            if certificates
-                .iter()
-                .filter(|certificate| certificate.is_for(&listener.name))
-                .any(|certificate| covers(certificate, host))
-            {
-                continue;
-            }
-            let message = format!("no certificate covers `{}` on the TLS listener `{}`", shown(host), *listener.name);
-            let advice = "add a [[certificate]] for it, or keep the route to plain listeners with `listener = [\"…\"]`";
-            problems.push(Problem::error(host.place, message, advice));
+    for (listener, host) in hosts(config) {
+        let mut allowed = certificates.iter().filter(|certificate| certificate.is_for(listener));
+        if allowed.any(|certificate| covers(certificate, host)) {
+            continue;
         }
+        let message = format!("no certificate covers `{}` on the TLS listener `{listener}`", shown(host));
+        let advice = "add a [[certificate]] for it, or keep the route to plain listeners with `listener = [\"…\"]`";
+        problems.push(Problem::error(host.place, message, advice));
     }
     problems
+}
+
+/// Every name that routes need over TLS.
+pub fn needed(config: &Config) -> Vec<Needed> {
+    hosts(config).map(|(listener, host)| Needed { listener: listener.to_owned(), host: shown(host) }).collect()
+}
+
+/// Every host of a route, with each TLS listener that serves it.
+fn hosts(config: &Config) -> impl Iterator<Item = (&str, &At<HostPattern>)> {
+    let secure = config.listeners.iter().filter(|listener| listener.tls.is_some());
+    secure.flat_map(|listener| {
+        let name = listener.name.as_str();
+        let serves = move |names: &[At<String>]| names.is_empty() || names.iter().any(|served| **served == *name);
+        let routes = config.routes.iter().filter(move |route| serves(&route.listener));
+        routes.flat_map(|route| &route.host).map(move |host| (name, host))
+    })
 }
 
 /// Whether it will be so once everything pending is served: a new pair that loses a name which a route needs is refused
@@ -36,7 +45,7 @@ fn covers(certificate: &super::Certificate, host: &HostPattern) -> bool {
 }
 
 /// As it is written: `example.com`, `*.example.com`.
-pub fn shown(host: &HostPattern) -> String {
+fn shown(host: &HostPattern) -> String {
     match host {
         HostPattern::Exact(name) => name.clone(),
         HostPattern::Wildcard(parent) => format!("*.{parent}"),

@@ -22,7 +22,7 @@ use crate::proxy::snapshot::Snapshot;
 pub use addresses::readdressed;
 pub use backends::Backends;
 pub use certificates::{Certificate, Certificates};
-pub use coverage::shown;
+pub use coverage::needed;
 
 /// What a config was compiled to.
 pub struct Built {

@@ -44,7 +44,9 @@ pub(super) enum AskError {
     NotReady { address: String, said: String },
     #[error("the gateway on {address} answers {status}: {error}")]
     Refused { address: String, status: StatusCode, error: String },
-    #[error("the gateway on {address} gave no whole answer: {error}")]
+    #[error(
+        "the gateway on {address} gave no whole answer: {error}; is it a gateway's admin listener? its log may say more"
+    )]
     Broken { address: String, error: String },
 }
 
@@ -120,7 +122,7 @@ fn reason(body: &[u8]) -> String {
     let refusal: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     match (refusal["error"].as_str(), refusal["advice"].as_str()) {
         (Some(error), Some(advice)) => format!("{error}; {advice}"),
-        _ => "it says nothing more".into(),
+        _ => "it says nothing more; look into its log".into(),
     }
 }
 

@@ -20,6 +20,7 @@ use std::process::ExitCode;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
+use crate::control;
 use crate::control::accept::Source;
 use crate::control::config::{LogFormat, LogLevel, Overrides};
 
@@ -73,7 +74,6 @@ Exit codes: 0 done, 1 failed, 2 bad config or usage.";
 /// A TLS edge gateway: one TOML file, live when saved.
 #[derive(Debug, Parser)]
 #[command(name = "portcullis", version, about, after_help = EXAMPLES, max_term_width = 100, arg_required_else_help = true)]
-#[command(disable_help_subcommand = true)]
 struct CommandLine {
     #[command(subcommand)]
     command: Command,
@@ -124,7 +124,7 @@ struct ConfigArguments {
 impl ConfigArguments {
     fn source(&self) -> Source {
         let overrides = Overrides { log_level: self.log_level, log_format: self.log_format, admin_listen: self.admin };
-        Source { file: self.file.clone(), overrides }
+        Source { file: self.file.clone(), environment: control::config::of_process(), overrides }
     }
 }
 
@@ -180,8 +180,12 @@ mod tests {
 
     #[test]
     fn a_wrong_command_line_is_exit_code_2_and_help_is_0() {
-        for (arguments, code) in [(&["portcullis", "fly"][..], 2), (&["portcullis"], 2), (&["portcullis", "--help"], 0)]
-        {
+        for (arguments, code) in [
+            (&["portcullis", "fly"][..], 2),
+            (&["portcullis"], 2),
+            (&["portcullis", "--help"], 0),
+            (&["portcullis", "help", "run"], 0),
+        ] {
             let usage = CommandLine::try_parse_from(arguments).unwrap_err();
             assert_eq!(usage.exit_code(), code, "{arguments:?}");
         }

@@ -66,16 +66,19 @@ fn gateway(options: &Options) -> Result<Gateway, String> {
         return Ok(Gateway { address: address.clone(), token_file: token_file.clone() });
     }
     let loaded = Config::load(&options.file, &config::of_process(), &Overrides::default());
-    let admin = loaded.map_err(|failure| format!("{}\n{BOTH_FLAGS}", failure.marked(false)))?.config.admin;
+    let admin = loaded.map_err(|failure| format!("{}\n{BOTH_FLAGS}", failure.marked()))?.config.admin;
     let address = match (&options.admin, admin.listen) {
         (Some(address), _) => address.clone(),
         (None, AdminListen::Tcp(address)) => reachable(address.value).to_string(),
         (None, AdminListen::Off) => {
-            return Err("portcullis: the config says admin.listen = false, so the gateway has no status to show".into());
+            return Err(NO_ADMIN.into());
         }
     };
     Ok(Gateway { address, token_file: token_file.unwrap_or(admin.token_file) })
 }
+
+const NO_ADMIN: &str = "portcullis: the config says admin.listen = false, so the gateway has no status to show; \
+     give it an address, such as \"127.0.0.1:9901\", and restart the gateway";
 
 const BOTH_FLAGS: &str =
     "portcullis: with both --admin and --token-file, or with --ready and --admin, the config is not needed";
@@ -98,7 +101,9 @@ fn readiness(gateway: &Gateway) -> Result<String, String> {
 
 fn shown(gateway: &Gateway, json: bool) -> Result<String, String> {
     let body = gateway.ask(PATH).map_err(|error| error.to_string())?;
-    let unreadable = |error| format!("what answers on {gateway} is no gateway of this kind: {error}");
+    let unreadable = |error| {
+        format!("what answers on {gateway} is no gateway of this kind: {error}; `--admin` names another address")
+    };
     if json {
         let whole: serde_json::Value = serde_json::from_slice(&body).map_err(unreadable)?;
         return Ok(format!("{whole:#}\n"));

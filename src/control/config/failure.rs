@@ -19,9 +19,8 @@ pub struct Failure {
 
 impl Failure {
     /// Every problem with its source line marked, then how many there are.
-    pub fn marked(&self, colours: bool) -> String {
-        let shown: Vec<String> =
-            self.problems.iter().map(|problem| render::marked(problem, &self.sources, colours)).collect();
+    pub fn marked(&self) -> String {
+        let shown: Vec<String> = self.problems.iter().map(|problem| render::marked(problem, &self.sources)).collect();
         let errors = self.problems.iter().filter(|problem| problem.severity == Severity::Error).count() + self.untold;
         let noun = if errors == 1 { "problem" } else { "problems" };
         let told = match self.untold {

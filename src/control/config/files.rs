@@ -1,10 +1,14 @@
 //! The files of a config: the one that was named, and those it includes.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rustix::fs::OFlags;
 
 use super::draft::includes;
+use super::pattern::Pattern;
 use super::sources::Sources;
 use super::syntax;
 use crate::base::place::{At, Place};
@@ -66,9 +70,11 @@ impl Including {
                 "write one `*` in the last part: \"sites/*.toml\"",
             ));
         }
-        let Some((front, back)) = name.split_once('*') else { return self.file(&whole, pattern.place) };
+        if !name.contains('*') {
+            return self.file(&whole, pattern.place);
+        }
         self.sources.add_pattern(whole.clone());
-        let found = match matching(&folder, front, back) {
+        let found = match Pattern::new(&whole).files() {
             Ok(found) => found,
             Err(error) => {
                 let message = format!("the folder `{}` cannot be read: {error}", folder.display());
@@ -112,28 +118,20 @@ impl Including {
     }
 }
 
-/// The files in `folder` whose name starts with `front` and ends with `back`, sorted. Hidden files are left out, unless
-/// the pattern itself starts with a dot.
-fn matching(folder: &Path, front: &str, back: &str) -> io::Result<Vec<PathBuf>> {
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let mut found = Vec::new();
-    for entry in folder.read_dir()? {
-        let name = entry?.file_name();
-        let Some(text) = name.to_str() else { continue };
-        let hidden = text.starts_with('.') && !front.starts_with('.');
-        if !hidden && text.len() >= front.len() + back.len() && text.starts_with(front) && text.ends_with(back) {
-            found.push(folder.join(&name));
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
 /// The text of one file, bounded.
 fn text(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    // A directory opens, but does not read; a device may never end.
-    File::open(path)?.take(LARGEST as u64 + 1).read_to_string(&mut text)?;
+    // A pipe must not hold up the thread until somebody writes to it, and a device may never end.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let kind = file.metadata()?.file_type();
+    if kind.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if !kind.is_file() {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    file.take(LARGEST as u64 + 1).read_to_string(&mut text)?;
     Ok(text)
 }
 
@@ -142,6 +140,7 @@ fn unreadable(place: Place, error: &io::Error, advice: &str) -> Problem {
         io::ErrorKind::NotFound => "the file does not exist".to_owned(),
         io::ErrorKind::PermissionDenied => "the file may not be read by this user".to_owned(),
         io::ErrorKind::IsADirectory => "this is a folder, not a file".to_owned(),
+        io::ErrorKind::Unsupported => "this is not a file but a pipe or a device".to_owned(),
         io::ErrorKind::InvalidData => "the file is not UTF-8 text".to_owned(),
         _ => format!("the file cannot be read: {error}"),
     };

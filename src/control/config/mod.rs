@@ -6,6 +6,7 @@ mod environment;
 mod failure;
 mod files;
 mod load;
+mod pattern;
 mod render;
 mod schema;
 mod settings;
@@ -20,6 +21,7 @@ pub use crate::base::log::{
 pub use environment::{Overrides, of_process};
 pub use failure::Failure;
 pub use load::Loaded;
+pub use pattern::Pattern;
 pub use render::{line, marked};
 pub use schema::schema;
 pub use settings::{Admin, AdminListen, Config, NameServer, Server, Workers};

@@ -14,8 +14,8 @@ const MOST_LINES: usize = 4;
 /// Longer lines are named, not shown, in bytes: they would fill the screen, and marking them takes long.
 const LONGEST_EXCERPT: usize = 2_000;
 
-/// The problem with its source line marked and its advice below. Colours are for terminals.
-pub fn marked(problem: &Problem, sources: &Sources, colours: bool) -> String {
+/// The problem with its source line marked and its advice below.
+pub fn marked(problem: &Problem, sources: &Sources) -> String {
     let level = match problem.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -28,8 +28,7 @@ pub fn marked(problem: &Problem, sources: &Sources, colours: bool) -> String {
         group = excerpt(group, sources, *place, AnnotationKind::Context, Some(why));
     }
     let group = group.element(Level::HELP.message(problem.advice.as_str()));
-    let renderer = if colours { Renderer::styled() } else { Renderer::plain() };
-    renderer.render(&[group])
+    Renderer::plain().render(&[group])
 }
 
 /// `file:line:column: message; advice`, and the lines of the places that belong to it.

@@ -29,7 +29,7 @@ fn load(path: &str) -> Loaded {
     let path = Path::new(path);
     match Config::load(path, &environment(path), &Overrides::default()) {
         Ok(loaded) => loaded,
-        Err(failure) => panic!("{}\n{}", path.display(), failure.marked(false)),
+        Err(failure) => panic!("{}\n{}", path.display(), failure.marked()),
     }
 }
 
@@ -53,7 +53,7 @@ fn golden_every_bad_config_says_what_to_do() {
         let failure =
             Config::load(&path, &environment(&path), &Overrides::default()).expect_err(path.to_str().unwrap());
         assert!(failure.problems.iter().all(|problem| !problem.advice.is_empty() && !problem.message.ends_with('.')));
-        let told = format!("{}\n{failure}\n", failure.marked(false));
+        let told = format!("{}\n{failure}\n", failure.marked());
         let golden = path.with_extension("txt");
         if updating() {
             fs::write(&golden, &told).unwrap();
@@ -69,6 +69,21 @@ fn a_file_that_is_not_there_says_what_to_do() {
     let told = failure.to_string();
     assert!(told.contains("does not exist") && told.contains("portcullis demo") && told.contains("-c FILE"), "{told}");
     assert!(Config::load(Path::new("config"), &Environment::default(), &Overrides::default()).is_err());
+}
+
+#[test]
+fn what_is_no_file_does_not_hold_it_up() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    let folder = tempfile::tempdir().unwrap();
+    let [pipe, main] = ["pipe.toml", "main.toml"].map(|name| folder.path().join(name));
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR, 0).unwrap();
+    fs::write(&main, "include = [\"pipe.toml\"]").unwrap();
+    for (path, said) in [(&pipe, "is not a file"), (&main, "`pipe.toml` cannot be included: this is not a file")] {
+        let failure = Config::load(path, &Environment::default(), &Overrides::default()).unwrap_err();
+        let told = failure.to_string().replace(&format!("{}/", folder.path().display()), "");
+        assert!(told.contains(said), "{told}");
+    }
 }
 
 #[test]
@@ -209,7 +224,7 @@ fn large_texts_are_bounded() {
     {
         let failure = Config::parse(&text, &environment).unwrap_err();
         assert!(failure.problems.len() <= 200);
-        assert!(failure.marked(false).len() < 1 << 20);
+        assert!(failure.marked().len() < 1 << 20);
     }
 }
 
@@ -230,7 +245,7 @@ fn no_text_panics() {
         }
         let broken = String::from_utf8_lossy(&bytes);
         if let Err(failure) = Config::parse(&broken, &environment) {
-            assert!(!failure.marked(false).is_empty() && !failure.to_string().is_empty());
+            assert!(!failure.marked().is_empty() && !failure.to_string().is_empty());
         }
     }
 }

@@ -15,8 +15,9 @@ use std::process::ExitCode;
 use backends::Backends;
 use stage::Stage;
 
+use crate::base::settings::Environment;
 use crate::control::accept::Source;
-use crate::control::config::Overrides;
+use crate::control::config::{self, Overrides};
 
 /// Why the demo did not start.
 #[derive(Debug, thiserror::Error)]
@@ -25,10 +26,12 @@ enum Failure {
     #[error("cannot write {path}: {error}; set TMPDIR to a directory with room that you may write to")]
     Write { path: PathBuf, error: io::Error },
     /// The CA or a certificate.
-    #[error("cannot make the demo's certificates: {0}")]
+    #[error("cannot make the demo's certificates: {0}; this is a bug, please report it")]
     Certificate(#[from] rcgen::Error),
     /// A backend.
-    #[error("cannot start a backend on 127.0.0.1: {0}")]
+    #[error(
+        "cannot start a backend on 127.0.0.1: {0}; see that `ip address` shows it, and raise the limit of open files (`ulimit -n`)"
+    )]
     Backend(io::Error),
     /// A listening port.
     #[error("no free port from {first} to {last} on 127.0.0.1: stop what listens there")]
@@ -39,7 +42,8 @@ enum Failure {
 pub fn run() -> ExitCode {
     match prepare() {
         Ok((stage, _backends)) => {
-            let source = Source { file: stage.config_file(), overrides: Overrides::default() };
+            let source =
+                Source { file: stage.config_file(), environment: environment(), overrides: Overrides::default() };
             crate::control::run(&source, || guide::show(&stage))
         }
         Err(failure) => {
@@ -47,6 +51,14 @@ pub fn run() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What beats a config beats the demo's only where its guide does not speak of it: in the logs.
+fn environment() -> Environment {
+    let process = config::of_process();
+    let harmless = |name: &str| !name.starts_with("PORTCULLIS_") || name.starts_with("PORTCULLIS_LOG_");
+    let kept = process.iter().filter(|(name, _)| harmless(name));
+    kept.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 fn prepare() -> Result<(Stage, Backends), Failure> {

@@ -148,11 +148,12 @@ fn loopback() -> Vec<IpAddr> {
 /// The first port from `usual` on that is free on every address and that no other demo has chosen.
 fn free_port(addresses: &[IpAddr], usual: u16) -> Result<(u16, Reserved), Failure> {
     let free = |port: &u16| addresses.iter().all(|ip| TcpListener::bind((*ip, *port)).is_ok());
-    let choice = (usual..usual + PORTS).find_map(|port| {
+    let last = usual.saturating_add(PORTS - 1);
+    let choice = (usual..=last).find_map(|port| {
         let reserved = reserve(port).ok()?;
         free(&port).then_some((port, reserved))
     });
-    choice.ok_or(Failure::Ports { first: usual, last: usual + PORTS - 1 })
+    choice.ok_or(Failure::Ports { first: usual, last })
 }
 
 /// Between the look and the gateway's bind another demo may look too. An abstract socket is no file to clear up.
@@ -175,6 +176,14 @@ mod tests {
         assert!(found > port);
         let (another, _reserved) = free_port(&addresses, port).unwrap();
         assert!(another > found, "another demo's choice is passed over too");
+    }
+
+    #[test]
+    fn there_is_no_port_after_the_last() {
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, u16::MAX));
+        let chosen = free_port(&[IpAddr::V4(Ipv4Addr::LOCALHOST)], u16::MAX);
+        // Where another program has it, there is none.
+        assert!(taken.is_err() || matches!(chosen, Err(Failure::Ports { first: u16::MAX, last: u16::MAX })));
     }
 
     #[test]

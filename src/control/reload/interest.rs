@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::digest::changed;
-use super::pattern::Pattern;
+use crate::control::config::Pattern;
 
 /// The symlinks that are followed for one path; the kernel follows as many.
 const MOST_LINKS: usize = 40;

@@ -6,7 +6,6 @@ mod digest;
 mod folders;
 mod inbox;
 mod interest;
-mod pattern;
 #[cfg(test)]
 mod tests;
 mod watch;

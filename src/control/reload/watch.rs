@@ -18,7 +18,7 @@ use super::digest::COARSE;
 use super::folders::Folders;
 use super::inbox::{Inbox, Order, Wake};
 use super::interest::{Interest, last_change};
-use super::pattern::Pattern;
+use crate::control::config::Pattern;
 
 /// How often symlinks are followed anew because a folder on the way was not watched before.
 const MOST_ROUNDS: usize = 4;
@@ -175,7 +175,7 @@ impl Watching {
             let (mut interest, mut files) = (Interest::default(), BTreeSet::from_iter(self.files.iter().cloned()));
             for pattern in &self.patterns {
                 interest.add_pattern(pattern);
-                files.extend(pattern.files());
+                files.extend(pattern.files().unwrap_or_default());
             }
             files.iter().for_each(|path| interest.add_file(path));
             let added = self.folders.watch(interest.folders(), &std::mem::take(&mut lost));

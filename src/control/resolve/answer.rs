@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::net::IpAddr;
 
+use crate::base::gcd::gcd;
 use crate::proxy::balance::Found;
 
 /// The most addresses that are taken of one name. More would cost every pick and every probe of its pool.
@@ -66,8 +67,8 @@ pub(super) fn services(mut records: Vec<Service>) -> Vec<Service> {
     records.sort();
     records.dedup_by(|a, b| (&a.host, a.port) == (&b.host, b.port));
     records.truncate(MOST_FOUND);
-    let common = records.iter().fold(0, |common, record| gcd(common, record.weight)).max(1);
-    let parts = || records.iter().map(|record| u32::from(record.weight / common));
+    let common = records.iter().fold(0, |common, record| gcd(common, u32::from(record.weight))).max(1);
+    let parts = || records.iter().map(|record| u32::from(record.weight) / common);
     let (most, some_are_zero) = (parts().max().unwrap_or(0), parts().any(|part| part == 0));
     let share = |part: u32| match most {
         0 => 1,
@@ -79,10 +80,6 @@ pub(super) fn services(mut records: Vec<Service>) -> Vec<Service> {
         record.weight = u16::try_from(share).unwrap_or(1);
     }
     records
-}
-
-fn gcd(a: u16, b: u16) -> u16 {
-    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// The whole names that are tried for `name`, in this order, as resolv.conf(5) says: a name with at least `ndots` dots as it

@@ -86,7 +86,13 @@ pub(super) enum Records<T> {
 
 impl Asking {
     fn new(servers: &[SocketAddr]) -> Result<Self, String> {
-        let (config, system) = system_conf::read_system_conf().unwrap_or_default();
+        let read = system_conf::read_system_conf();
+        if let Err(error) = &read {
+            let advice =
+                "mend it; until then there are no search domains, and without server.resolver 127.0.0.1:53 is asked";
+            tracing::warn!(%error, advice, "cannot read /etc/resolv.conf");
+        }
+        let (config, system) = read.unwrap_or_default();
         let domain = config.domain().filter(|_| config.search().is_empty());
         let search = config.search().iter().chain(domain).map(Name::to_ascii).collect();
         let mut servers: Vec<NameServerConfig> = servers.iter().map(|server| name_server(*server)).collect();

@@ -30,6 +30,8 @@ struct State {
     due: Option<Instant>,
     /// Whether it is being asked for.
     asking: bool,
+    /// Whether what comes of that is no longer wanted: it is to be asked for again.
+    stale: bool,
     /// Whether it was ever answered or refused.
     settled: bool,
     /// How often it failed since it was last answered.
@@ -82,9 +84,12 @@ impl Schedule {
         self.queue = self.names.iter().filter_map(|(name, state)| Some((state.due?, name.clone()))).collect();
     }
 
-    /// Makes every name due: another name server is to be asked.
+    /// Makes every name due: another name server is to be asked. What the one before still answers does not count.
     pub(super) fn ask_all(&mut self, now: Instant) {
-        self.names.values_mut().filter(|state| !state.asking).for_each(|state| state.due = Some(now));
+        for state in self.names.values_mut() {
+            state.stale = state.asking;
+            state.due = (!state.asking).then_some(now);
+        }
         self.queue = self.names.iter().filter_map(|(name, state)| Some((state.due?, name.clone()))).collect();
     }
 
@@ -106,7 +111,13 @@ impl Schedule {
     pub(super) fn ended(&mut self, question: &Question, result: Result<Answer, String>, now: Instant) -> News {
         // One that the config has no longer, or a second answer to one that left it and came back.
         let Some(state) = self.names.get_mut(question).filter(|state| state.asking) else { return News::default() };
-        (state.asking, state.settled) = (false, true);
+        state.asking = false;
+        if std::mem::take(&mut state.stale) {
+            state.due = Some(now);
+            self.queue.insert((now, question.clone()));
+            return News::default();
+        }
+        state.settled = true;
         let mut news = News::default();
         let pause = match result {
             Ok(answer) => {
@@ -282,5 +293,22 @@ mod tests {
         schedule.ended(&name("a"), answer(&["10.0.0.1"]), now);
         schedule.ask_all(now);
         assert_eq!(schedule.next_due(), Some(now));
+    }
+
+    #[test]
+    fn what_the_name_server_before_still_answers_does_not_count() {
+        let now = Instant::now();
+        for result in [answer(&["10.0.0.1"]), failure()] {
+            let mut schedule = following(&[("a", 0)], now);
+            schedule.begin(now);
+            schedule.ask_all(now);
+            assert_eq!(schedule.next_due(), None);
+            let later = now + SECOND;
+            assert_eq!(schedule.ended(&name("a"), result, later), News::default());
+            assert!(!schedule.is_settled() && schedule.problems().count() == 0);
+            assert_eq!(schedule.begin(later).unwrap().1.len(), 0);
+            assert!(schedule.ended(&name("a"), answer(&["10.0.0.2"]), later).changed);
+            assert_eq!((schedule.is_settled(), schedule.next_due()), (true, None));
+        }
     }
 }

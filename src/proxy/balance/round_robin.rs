@@ -5,6 +5,8 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::base::gcd::gcd;
+
 /// The most picks of one cycle. Weights that would need more are scaled down, each to 1 at least.
 const MOST_PICKS: u64 = 16_384;
 
@@ -69,10 +71,6 @@ fn parts(weights: &[u32]) -> Vec<u64> {
         }
     }
     parts
-}
-
-fn gcd(a: u32, b: u32) -> u32 {
-    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 #[cfg(test)]

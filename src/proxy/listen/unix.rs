@@ -33,17 +33,13 @@ pub fn bind(path: &Path) -> io::Result<Bound> {
     remove_stale(path)?;
     let socket = socket()?;
     socket.bind(&SockAddr::unix(path)?)?;
-    let listening = || {
-        // Nobody can connect before it listens, so that nobody gets in under another mode.
-        fs::set_permissions(path, Permissions::from_mode(MODE))?;
-        let file = identity(path)?;
-        socket.listen(BACKLOG)?;
-        Ok(file)
-    };
-    match listening() {
-        Ok(file) => Ok(Bound { listener: socket.into(), path: path.to_owned(), file }),
+    let file = identity(path)?;
+    // Nobody can connect before it listens, so that nobody gets in under another mode.
+    let listening = fs::set_permissions(path, Permissions::from_mode(MODE)).and_then(|()| socket.listen(BACKLOG));
+    match listening {
+        Ok(()) => Ok(Bound { listener: socket.into(), path: path.to_owned(), file }),
         Err(error) => {
-            let _ = fs::remove_file(path);
+            let _ = remove(path, file);
             Err(error)
         }
     }
@@ -66,9 +62,7 @@ impl Bound {
 
 impl Drop for Bound {
     fn drop(&mut self) {
-        if identity(&self.path).is_ok_and(|file| file == self.file)
-            && let Err(error) = fs::remove_file(&self.path)
-        {
+        if let Err(error) = remove(&self.path, self.file) {
             tracing::warn!(path = %self.path.display(), %error, "cannot remove the file of a Unix socket; the next start replaces it");
         }
     }
@@ -76,14 +70,14 @@ impl Drop for Bound {
 
 /// Makes way for a new socket.
 fn remove_stale(path: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
+    let stale = match fs::symlink_metadata(path) {
         Ok(file) if !file.file_type().is_socket() => return Err(io::ErrorKind::AlreadyExists.into()),
-        Ok(_) => {}
+        Ok(file) => (file.dev(), file.ino()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
-    }
+    };
     match socket()?.connect(&SockAddr::unix(path)?).map_err(|error| error.kind()) {
-        Err(io::ErrorKind::ConnectionRefused) => fs::remove_file(path),
+        Err(io::ErrorKind::ConnectionRefused) => remove(path, stale),
         Err(io::ErrorKind::NotFound) => Ok(()),
         Err(io::ErrorKind::PermissionDenied) => Err(io::ErrorKind::PermissionDenied.into()),
         // It may be so busy that it cannot be asked.
@@ -95,6 +89,14 @@ fn socket() -> io::Result<Socket> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     Ok(socket)
+}
+
+/// Removes a file, unless another one stands there by now.
+fn remove(path: &Path, file: (u64, u64)) -> io::Result<()> {
+    match identity(path) {
+        Ok(found) if found == file => fs::remove_file(path),
+        _ => Ok(()),
+    }
 }
 
 fn identity(path: &Path) -> io::Result<(u64, u64)> {
@@ -150,6 +152,17 @@ mod tests {
             assert_eq!(bind(path).err().map(|error| error.kind()), Some(io::ErrorKind::AlreadyExists));
         }
         assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
+    }
+
+    #[test]
+    fn only_the_file_that_was_looked_at_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, other] = ["s", "o"].map(|name| folder.path().join(name));
+        let _listening = [UnixListener::bind(&path).unwrap(), UnixListener::bind(&other).unwrap()];
+        remove(&path, identity(&other).unwrap()).unwrap();
+        assert!(path.exists());
+        remove(&path, identity(&path).unwrap()).unwrap();
+        assert!(!path.exists());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use rustls::HandshakeKind;
 use rustls::server::Acceptor;
@@ -36,7 +37,7 @@ pub struct Facts {
     pub server_name: Option<Box<str>>,
     /// The certificate it got.
     pub identity: Arc<Identity>,
-    /// `TLS 1.2` or `TLS 1.3`.
+    /// `TLSv1.2` or `TLSv1.3`.
     pub version: &'static str,
     /// The cipher suite's IANA name.
     pub cipher: &'static str,
@@ -206,12 +207,17 @@ async fn farewell(stream: &mut Socket, bytes: &[u8]) {
 async fn answer_plain_http(mut stream: Socket) {
     const TEXT: &str = "This port speaks HTTPS only; use an https:// URL.\n";
     const MOST_UNREAD: u64 = 64 << 10;
+    // Less than a handshake may take by default, so that what is told of it is this and not that it was slow.
+    const PATIENCE: Duration = Duration::from_secs(2);
     let fault::Facts { reason, proxy_status, .. } = fault::Fault::PlainHttp.facts();
     let answer = format!(
         "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\
          Proxy-Status: portcullis; error={proxy_status}; details=\"{reason}\"\r\nConnection: close\r\n\r\n{TEXT}",
         TEXT.len()
     );
-    farewell(&mut stream, answer.as_bytes()).await;
-    let _bytes = tokio::io::copy(&mut stream.take(MOST_UNREAD), &mut tokio::io::sink()).await;
+    let leaving = async {
+        farewell(&mut stream, answer.as_bytes()).await;
+        tokio::io::copy(&mut stream.take(MOST_UNREAD), &mut tokio::io::sink()).await
+    };
+    let _over = tokio::time::timeout(PATIENCE, leaving).await;
 }

@@ -9,7 +9,6 @@ use rustls::ServerConfig;
 
 use super::by_name::ByName;
 use super::cert::Pair;
-use super::names;
 
 /// A certificate as new connections of one listener get it: its current pair, and the handshake settings made for it. Another pair
 /// is another identity.
@@ -69,15 +68,6 @@ impl Directory {
     /// default, else the one marked so, else the only one.
     pub fn by_address(&self, local: IpAddr) -> Option<&Arc<Identity>> {
         self.by_address.get(&local.to_canonical()).or(self.fallback.as_ref())
-    }
-
-    /// Whether a client that asks for `host` gets a certificate that covers it. `*.example.com` asks for that very wildcard; an IP
-    /// literal for a certificate with that address.
-    pub fn covers(&self, host: &str) -> bool {
-        match names::address(host) {
-            Some(address) => self.by_address.contains_key(&address.to_canonical()),
-            None => self.by_name(host).is_some(),
-        }
     }
 
     /// All of them, in file order.

@@ -49,9 +49,6 @@ pub enum HandshakeError {
     /// The client closed or reset the connection, or stopped in the middle.
     #[error("the client went away during the handshake")]
     ClientGone,
-    /// The handshake took longer than the listener allows. For the caller, who keeps the deadline.
-    #[error("the handshake took too long")]
-    Timeout,
     /// Something else; the text says what.
     #[error("the handshake failed: {0}")]
     Other(String),
@@ -73,28 +70,9 @@ impl HandshakeError {
             Self::Malformed(_) => "malformed",
             Self::AlertReceived(_) => "alert_received",
             Self::ClientGone => "client_gone",
-            Self::Timeout => "timeout",
             Self::Other(_) => "other",
         }
     }
-
-    /// Every label, for counters that exist before the first failure.
-    pub const CAUSES: [&'static str; 14] = [
-        "unknown_name",
-        "no_name",
-        "not_tls",
-        "no_shared_version",
-        "no_shared_cipher",
-        "no_shared_group",
-        "no_shared_signature",
-        "no_shared_protocol",
-        "incompatible",
-        "malformed",
-        "alert_received",
-        "client_gone",
-        "timeout",
-        "other",
-    ];
 }
 
 /// A failure of the socket, or rustls's error inside of one.

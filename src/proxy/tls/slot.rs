@@ -61,16 +61,15 @@ impl CertSlot {
         self.current.load_full()
     }
 
-    /// Serves `pair` to new connections, on every frontend at once. `required` are the hosts that routes need (as
-    /// [`Names::covers`](super::Names::covers) reads them), whichever certificate covers them. Called by the control plane only, one
-    /// call at a time for a slot.
+    /// Whether `pair` may take the place of the current one. `required` are the hosts that routes need (as
+    /// [`Names::covers`](super::Names::covers) reads them) and that no other certificate covers.
     ///
     /// # Errors
-    /// Where the pair would be a step back; the current one serves on.
-    pub fn replace<'a>(&self, pair: Arc<Pair>, required: impl IntoIterator<Item = &'a str>) -> Result<Swap, Refusal> {
+    /// Where the pair would be a step back.
+    pub fn judge<'a>(&self, pair: &Pair, required: impl IntoIterator<Item = &'a str>) -> Result<(), Refusal> {
         let current = self.current();
         if current.digest == pair.digest {
-            return Ok(Swap::Unchanged);
+            return Ok(());
         }
         let names: Vec<String> = required
             .into_iter()
@@ -83,9 +82,18 @@ impl CertSlot {
         if pair.not_after < current.not_after && pair.not_before < current.not_before {
             return Err(Refusal::Older);
         }
+        Ok(())
+    }
+
+    /// Serves `pair`, which was judged, to new connections, on every frontend at once. Called by the control plane only, one call
+    /// at a time for a slot.
+    pub fn replace(&self, pair: Arc<Pair>) -> Swap {
+        if self.current().digest == pair.digest {
+            return Swap::Unchanged;
+        }
         self.current.store(pair);
         self.tell();
-        Ok(Swap::Replaced)
+        Swap::Replaced
     }
 
     /// Tells `follower` of every swap for as long as it exists.
@@ -127,14 +135,17 @@ mod tests {
         let first = dated(&["a.example", "b.example"], 2020, 2030);
         let slot = CertSlot::new("main", Arc::clone(&first));
         let required = ["a.example", "b.example", "elsewhere.example"];
-        assert_eq!(slot.replace(Arc::clone(&first), required), Ok(Swap::Unchanged));
-        let refused = slot.replace(dated(&["a.example"], 2021, 2031), required).unwrap_err();
+        assert_eq!(slot.judge(&first, required), Ok(()));
+        assert_eq!(slot.replace(Arc::clone(&first)), Swap::Unchanged);
+        let refused = slot.judge(&dated(&["a.example"], 2021, 2031), required).unwrap_err();
         assert_eq!(refused, Refusal::LosesNames { names: vec!["b.example".to_owned()] });
         assert!(refused.to_string().contains("b.example"));
-        assert_eq!(slot.replace(dated(&["a.example", "b.example"], 2019, 2029), required), Err(Refusal::Older));
+        assert_eq!(slot.judge(&dated(&["a.example", "b.example"], 2019, 2029), required), Err(Refusal::Older));
         assert!(Arc::ptr_eq(&slot.current(), &first));
         // Shorter, but issued later; and a name less that no route needs.
-        assert_eq!(slot.replace(dated(&["a.example"], 2021, 2029), ["a.example"]), Ok(Swap::Replaced));
+        let next = dated(&["a.example"], 2021, 2029);
+        assert_eq!(slot.judge(&next, ["a.example"]), Ok(()));
+        assert_eq!(slot.replace(next), Swap::Replaced);
         assert_eq!(slot.current().names.to_string(), "a.example");
     }
 

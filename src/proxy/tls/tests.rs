@@ -22,9 +22,7 @@ fn alert<T>(result: std::io::Result<T>) -> AlertDescription {
 }
 
 fn cause<T>(result: Result<T, HandshakeError>) -> &'static str {
-    let cause = result.err().expect("a failed handshake").cause();
-    assert!(HandshakeError::CAUSES.contains(&cause));
-    cause
+    result.err().expect("a failed handshake").cause()
 }
 
 fn both(ca: &Ca) -> Arc<ClientConfig> {
@@ -224,7 +222,7 @@ async fn a_swap_reaches_the_next_connection_and_leaves_the_open_one() {
     let (mut server, mut open) = connected(&frontend, &client, "a.example").await;
 
     let before = slot.current();
-    assert_eq!(slot.replace(ca.pair(&["a.example", "c.example"]), ["a.example"]), Ok(Swap::Replaced));
+    assert_eq!(slot.replace(ca.pair(&["a.example", "c.example"])), Swap::Replaced);
 
     exchange(&mut server, &mut open).await;
     assert!(Arc::ptr_eq(&server.facts.identity.pair, &before));
@@ -233,7 +231,8 @@ async fn a_swap_reaches_the_next_connection_and_leaves_the_open_one() {
     assert!(Arc::ptr_eq(&server.facts.identity.pair, &slot.current()));
     assert_eq!(fresh.get_ref().1.peer_certificates().unwrap()[0], slot.current().certified.cert[0]);
     assert!(Arc::ptr_eq(&frontend.directory().identities()[1], &untouched));
-    assert!(frontend.directory().covers("c.example") && !frontend.directory().covers("d.example"));
+    let serves = |name: &str| frontend.directory().by_name(name).is_some();
+    assert!(serves("c.example") && !serves("d.example"));
 }
 
 #[tokio::test]

@@ -266,6 +266,18 @@ impl Gateway {
         self.process.signal(signal);
     }
 
+    /// Lets it open no more files than this.
+    pub(crate) fn limit_files(&self, most: u64) {
+        self.process.limit_files(most);
+    }
+
+    /// Does something while it stands still, as one that has no time to run, and lets it go on.
+    pub(crate) fn while_frozen(&mut self, doing: impl FnOnce()) {
+        self.process.freeze();
+        doing();
+        self.process.signal(Signal::CONT);
+    }
+
     /// Waits for the end.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         self.process.wait()

@@ -2,8 +2,9 @@
 
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
+use std::time::Instant;
 
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Resource, Rlimit, Signal};
 
 use super::PATIENCE;
 use super::lines::Lines;
@@ -52,6 +53,27 @@ impl Process {
     pub(crate) fn signal(&mut self, signal: Signal) {
         if !self.has_ended() {
             rustix::process::kill_process(self.pid, signal).unwrap();
+        }
+    }
+
+    /// Lets it open no more files than this.
+    pub(crate) fn limit_files(&self, most: u64) {
+        let limit = Rlimit { current: Some(most), maximum: Some(1 << 10) };
+        rustix::process::prlimit(Some(self.pid), Resource::Nofile, limit).unwrap();
+    }
+
+    /// Stops it where it stands, until it gets [`Signal::CONT`]. Afterwards none of its threads runs.
+    pub(crate) fn freeze(&mut self) {
+        self.signal(Signal::STOP);
+        let end = Instant::now() + PATIENCE;
+        let threads = format!("/proc/{}/task", self.pid.as_raw_nonzero());
+        let stands = |thread: std::fs::DirEntry| {
+            let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            // The state stands behind the name, which is in brackets.
+            stat.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with('T'))
+        };
+        while !std::fs::read_dir(&threads).unwrap().all(|thread| stands(thread.unwrap())) {
+            assert!(Instant::now() < end, "{} does not stop", self.name);
         }
     }
 

@@ -34,12 +34,15 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Header, usize)>, Malformed> 
     if length > LONGEST {
         return Err(Malformed::TooLong);
     }
-    let command = Command::of(fixed[12]).ok_or(Malformed::Syntax)?;
-    let addresses = Addresses::of(fixed[13]).ok_or(Malformed::Syntax)?;
+    // What the proxy says for itself counts whatever the family is.
+    let addresses = match Command::of(fixed[12]).ok_or(Malformed::Syntax)? {
+        Command::Local => None,
+        Command::Proxy => Some(Addresses::of(fixed[13]).ok_or(Malformed::Syntax)?),
+    };
     let Some(whole) = bytes.get(..length) else { return Ok(None) };
-    let header = match command {
-        Command::Local => Header::Local,
-        Command::Proxy => {
+    let header = match addresses {
+        None => Header::Local,
+        Some(addresses) => {
             let (header, extensions) = addresses.read(&whole[FIXED..]).ok_or(Malformed::Syntax)?;
             check(whole, extensions)?;
             header
@@ -178,7 +181,7 @@ mod tests {
         ] {
             assert_eq!(said(&header(command, family, body)), Ok(Header::Unnamed), "{family:x}");
         }
-        for (family, body) in [(0x00, &b""[..]), (0x11, &ENDS), (0x11, b"short"), (0x31, b"")] {
+        for (family, body) in [(0x00, &b""[..]), (0x11, &ENDS), (0x11, b"short"), (0x31, b""), (0xff, b"?")] {
             assert_eq!(said(&header(0x20, family, body)), Ok(Header::Local));
         }
     }
@@ -191,7 +194,6 @@ mod tests {
             (0x22, 0x11, &ENDS),
             (0x21, 0x41, &ENDS),
             (0x21, 0x13, &ENDS),
-            (0x20, 0xff, b""),
             (0x21, 0x11, &ENDS[..11]),
             (0x21, 0x21, &[0; 35]),
             (0x21, 0x31, &[0; 215]),

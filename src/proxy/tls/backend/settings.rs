@@ -76,8 +76,12 @@ impl Setting for PeerName {
 
 impl Table for BackendTlsSettings {
     fn keys(section: &mut Section<'_>) -> Option<Self> {
-        let ca =
-            section.key("ca", "PEM file: the only CAs that are trusted. Watched. Left out: the system's.").optional();
+        let ca = section
+            .key(
+                "ca",
+                "PEM file: the only CAs that are trusted. Watched. Left out: the system's, read once for all pools.",
+            )
+            .optional();
         let server_name = section
             .key("server_name", "The name or address that the backends' certificate has to be good for. Left out: the host of each URL.")
             .optional();

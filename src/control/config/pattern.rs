@@ -1,5 +1,6 @@
 //! A pattern of `include`: a folder, and file names with one star.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// The most files that one pattern stands for; a config with more is refused.
@@ -7,7 +8,7 @@ const MOST: usize = 2_000;
 
 /// `sites/*.toml`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Pattern {
+pub struct Pattern {
     folder: PathBuf,
     front: String,
     /// None without a star: then it stands for one name.
@@ -16,7 +17,7 @@ pub(super) struct Pattern {
 
 impl Pattern {
     /// Reads a pattern as `include` does: one star in the last part at most.
-    pub(super) fn new(pattern: &Path) -> Self {
+    pub fn new(pattern: &Path) -> Self {
         let name = pattern.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let folder = pattern.parent().map(Path::to_owned).unwrap_or_default();
         match name.split_once('*') {
@@ -26,17 +27,17 @@ impl Pattern {
     }
 
     /// Where it looks.
-    pub(super) fn folder(&self) -> &Path {
+    pub fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// The same names in another folder.
-    pub(super) fn moved(&self, folder: PathBuf) -> Self {
+    pub fn moved(&self, folder: PathBuf) -> Self {
         Self { folder, ..self.clone() }
     }
 
     /// Whether it stands for `path`. Hidden files are left out, unless the pattern itself starts with a dot.
-    pub(super) fn matches(&self, path: &Path) -> bool {
+    pub fn matches(&self, path: &Path) -> bool {
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return false };
         path.parent() == Some(&self.folder) && self.names(name)
     }
@@ -48,12 +49,23 @@ impl Pattern {
         !hidden && long && name.starts_with(&self.front) && name.ends_with(back.as_str())
     }
 
-    /// The files it stands for now, each as the pattern's folder and a name; none when the folder cannot be read.
-    pub(super) fn files(&self) -> Vec<PathBuf> {
+    /// The files it stands for now, sorted, each as the pattern's folder and a name.
+    ///
+    /// # Errors
+    /// Where the folder cannot be read.
+    pub fn files(&self) -> io::Result<Vec<PathBuf>> {
         let folder = if self.folder.as_os_str().is_empty() { Path::new(".") } else { &self.folder };
-        let Ok(entries) = folder.read_dir() else { return Vec::new() };
-        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        names.filter(|name| self.names(name)).map(|name| self.folder.join(name)).take(MOST).collect()
+        let mut files = Vec::new();
+        for entry in folder.read_dir()? {
+            if let Ok(name) = entry?.file_name().into_string()
+                && self.names(&name)
+                && files.len() < MOST
+            {
+                files.push(self.folder.join(name));
+            }
+        }
+        files.sort();
+        Ok(files)
     }
 }
 
