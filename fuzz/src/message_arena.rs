@@ -58,18 +58,14 @@ fn apply(operation: u8, name: &[u8], value: &[u8], (real, plain): (&mut Request,
             real.fields.add(name, value);
             plain.fields.push((name.to_vec(), value.to_vec()));
         }
-        2 if known != Name::Other => {
+        2 | 3 if known == Name::Other => {
+            real.fields.remove_all(SET);
+            plain.fields.retain(|(raw, _)| !matches!(Name::of(raw), Name::Connection | Name::Te));
+        }
+        2 => {
             real.fields.set(known, value);
             plain.fields.retain(|field| !same_name(field));
             plain.fields.push((known.text().to_vec(), value.to_vec()));
-        }
-        2 => {
-            real.fields.add_known(known, name, value);
-            plain.fields.push((name.to_vec(), value.to_vec()));
-        }
-        3 if known == Name::Other => {
-            real.fields.remove_all(SET);
-            plain.fields.retain(|(raw, _)| !matches!(Name::of(raw), Name::Connection | Name::Te));
         }
         3 => {
             real.fields.remove(known);

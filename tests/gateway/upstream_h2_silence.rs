@@ -54,7 +54,7 @@ fn a_backend_is_asked_again_only_once_it_has_answered_something() {
     let next = || events.recv_timeout(PATIENCE).unwrap();
 
     let begin = |number: usize| {
-        if number % AT_ONCE != 0 {
+        if !number.is_multiple_of(AT_ONCE) {
             pause(&gateway);
         }
         let mut client = gateway.client("http");
