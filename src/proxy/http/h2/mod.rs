@@ -4,11 +4,12 @@
 //! `turn` lets the task run until nothing more can move, `wire` holds back what `h2` writes and shows what passes to `guard`, which
 //! watches it with `frames` and `budget`, `unseen` tells what `h2` refuses by itself, `fragment` and `huffman` find what the `http`
 //! crate drops, `server` is the connection, `incoming` a stream that it has opened, `stream` one exchange's side of it with
-//! `request`, `response`, `fields` and `piece`. `client` is the same towards backends.
+//! `request`, `response`, `fields`, `flow` and `piece`. `client` is the same towards backends.
 
 mod budget;
 pub mod client;
 mod fields;
+mod flow;
 pub mod fragment;
 pub mod frames;
 mod guard;

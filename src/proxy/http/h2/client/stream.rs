@@ -3,19 +3,16 @@
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
 use h2::client::ResponseFuture;
-use h2::{Reason, RecvStream, SendStream};
-use http::header::HeaderMap;
+use h2::{Reason, SendStream};
 
 use super::guard::fault_of;
 use super::handle::{Handle, State};
 use super::head;
 use crate::base::alarm::Moment;
-use crate::base::buffers::BUFFER;
 use crate::proxy::fault::Fault;
 use crate::proxy::http::body::{Length, Progress};
-use crate::proxy::http::h2::fields;
+use crate::proxy::http::h2::flow::{Arrived, Arriving, Outgoing};
 use crate::proxy::http::h2::piece::{Held, Piece};
 use crate::proxy::message::{Fields, Request, Response};
 
@@ -51,16 +48,10 @@ pub struct Stream {
     answered: bool,
     counted: Counted,
     response: ResponseFuture,
-    body: Option<RecvStream>,
-    /// Data that came in one frame and was more than was asked for.
-    rest: Bytes,
+    body: Option<Arriving>,
     trailers: Option<Fields>,
     sending: SendStream<Piece>,
-    output: Vec<u8>,
-    /// How the request is to end, with which trailers, once the rest of it is with `h2`.
-    end: Option<Option<HeaderMap>>,
-    ended: bool,
-    held: Rc<Held>,
+    outgoing: Outgoing,
 }
 
 impl Stream {
@@ -80,81 +71,52 @@ impl Stream {
             handle.state.end();
             Broken { fault: Fault::BackendReset, unprocessed: true, stale: true }
         })?;
-        let used = handle.state.used.replace(true);
+        let state = &handle.state;
+        let used = state.used.replace(true);
+        let mut outgoing = Outgoing::new(Held::of(&state.held), &state.buffers);
+        if empty {
+            outgoing.end();
+        }
         Ok(Self {
             used,
-            opened: handle.state.alarms.now(),
+            opened: state.alarms.now(),
             answered: false,
-            counted: Counted::new(&handle.state),
+            counted: Counted::new(state),
             response,
             body: None,
-            rest: Bytes::new(),
             trailers: None,
             sending,
-            output: Vec::new(),
-            end: None,
-            ended: empty,
-            held: Held::of(&handle.state.held),
+            outgoing,
         })
     }
 
     /// Where the next data of the request are to be appended.
     pub fn room(&mut self) -> &mut Vec<u8> {
-        self.counted.0.buffers.lend(&mut self.output);
-        &mut self.output
+        self.outgoing.room()
     }
 
     /// Ends the request, or this side of a tunnel.
     pub fn finish(&mut self, trailers: Option<&Fields>) {
-        if !self.ended && self.end.is_none() {
-            self.end = Some(trailers.and_then(fields::trailers));
-        }
+        self.outgoing.finish(trailers);
     }
 
     /// How many bytes of the request are held here.
     pub fn unwritten(&self) -> usize {
-        self.output.len() + self.held.bytes()
+        self.outgoing.unwritten()
     }
 
     /// How many more bytes of the request are taken now, at most.
     pub fn wants(&self) -> usize {
-        let allowance = self.held.allowance();
-        if self.unwritten() < allowance { allowance } else { 0 }
+        self.outgoing.wants()
     }
 
     /// Sends what is held. Ready when nothing is left here; an error where the backend no longer takes it.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ()>> {
-        if self.hand_over().is_err() || (!self.ended && self.sending.poll_reset(cx).is_ready()) {
+        let handed = self.outgoing.hand_over(&mut self.sending);
+        if handed.is_err() || (!self.outgoing.has_ended() && self.sending.poll_reset(cx).is_ready()) {
             return Poll::Ready(Err(()));
         }
-        if self.unwritten() == 0 {
-            return Poll::Ready(Ok(()));
-        }
-        self.held.wait(cx);
-        Poll::Pending
-    }
-
-    /// Gives `h2` what it is to have now. Small pieces are gathered while others are on their way.
-    fn hand_over(&mut self) -> Result<(), h2::Error> {
-        let buffers = &self.counted.0.buffers;
-        if self.output.is_empty() {
-            buffers.give(&mut self.output);
-        } else if self.held.bytes() == 0 || self.output.len() >= BUFFER {
-            let last = matches!(self.end, Some(None));
-            self.sending.send_data(Piece::taking(&mut self.output, &self.held, buffers), last)?;
-            if last {
-                (self.end, self.ended) = (None, true);
-            }
-        } else {
-            return Ok(());
-        }
-        match self.end.take() {
-            None => return Ok(()),
-            Some(Some(trailers)) => self.sending.send_trailers(trailers)?,
-            Some(None) => self.sending.send_data(Piece::taking(&mut Vec::new(), &self.held, buffers), true)?,
-        }
-        self.ended = true;
-        Ok(())
+        self.outgoing.poll_written(cx).map(Ok)
     }
 
     /// Fills `response`, which is empty, with the next head of the answer: an interim one (1xx), or the one that begins it.
@@ -165,13 +127,13 @@ impl Stream {
         let answer =
             ready!(std::pin::Pin::new(&mut self.response).poll(cx)).map_err(|error| broken(&error, self.used))?;
         let (parts, body) = answer.into_parts();
-        (self.body, self.answered) = (Some(body), true);
+        (self.body, self.answered) = (Some(Arriving::new(body)), true);
         Poll::Ready(head::fill(&parts, response).map_err(malformed))
     }
 
     /// Whether the answer ended with its head.
     pub fn is_empty(&self) -> bool {
-        self.body.as_ref().is_none_or(RecvStream::is_end_stream)
+        self.body.as_ref().is_none_or(Arriving::is_at_end)
     }
 
     /// The answer has no body, whatever comes.
@@ -187,24 +149,15 @@ impl Stream {
         limit: usize,
     ) -> Poll<Result<Progress, Broken>> {
         let Some(body) = &mut self.body else { return Poll::Ready(Ok(Progress::End)) };
-        while self.rest.is_empty() {
-            match ready!(body.poll_data(cx)) {
-                Some(Ok(bytes)) => self.rest = bytes,
-                Some(Err(error)) => return Poll::Ready(Err(broken(&error, self.used))),
-                None => {
-                    if let Some(trailers) = ready!(body.poll_trailers(cx)).map_err(|error| broken(&error, self.used))? {
-                        self.trailers = Some(head::answered_trailers(&trailers).map_err(malformed)?);
-                    }
-                    return Poll::Ready(Ok(Progress::End));
+        match ready!(body.poll(cx, into, limit)).map_err(|error| broken(&error, self.used))? {
+            Arrived::Data(count) => Poll::Ready(Ok(Progress::Data(count))),
+            Arrived::End(trailers) => {
+                if let Some(trailers) = trailers {
+                    self.trailers = Some(head::answered_trailers(&trailers).map_err(malformed)?);
                 }
+                Poll::Ready(Ok(Progress::End))
             }
         }
-        let count = self.rest.len().min(limit);
-        into.extend_from_slice(&self.rest[..count]);
-        self.rest.advance(count);
-        // It was received, so it can be released; on a stream that is over it no longer matters.
-        let _ = body.flow_control().release_capacity(count);
-        Poll::Ready(Ok(Progress::Data(count)))
     }
 
     /// The answer's trailers, once its body has ended.
@@ -215,10 +168,8 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        let state = &self.counted.0;
-        state.buffers.give(&mut self.output);
         if !self.answered || !self.is_empty() {
-            state.doubt(self.opened);
+            self.counted.0.doubt(self.opened);
         }
     }
 }
