@@ -195,6 +195,7 @@ mod tests {
             tokio::join!(std::future::poll_fn(|cx| channel.poll_flush(cx)), peer.read_exact(&mut got));
         assert_eq!((flushed.unwrap(), read.unwrap(), channel.unwritten()), ((), all, 0));
     }
+
     #[tokio::test]
     async fn a_write_that_failed_inside_tls_may_have_sent_something() {
         let (mut channel, peer) = secure().await;
