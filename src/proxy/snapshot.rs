@@ -13,7 +13,7 @@ use crate::proxy::balance::{Endpoint, Pool};
 use crate::proxy::http::h1::head::HeadLimits;
 use crate::proxy::listen::limit::Gauge;
 use crate::proxy::listen::{Bind, Timeouts};
-use crate::proxy::policy::{Hsts, Redirect, Respond, Rewrite};
+use crate::proxy::policy::{Hsts, Policies, Redirect, Respond, Rewrite};
 use crate::proxy::route::{self, EncodedSlash};
 use crate::proxy::tls::Frontend;
 
@@ -101,6 +101,8 @@ pub struct Route {
     pub body_limit: Option<u64>,
     /// Deadlines towards backends.
     pub timeouts: route::Timeouts,
+    /// What else is done to its requests and their answers.
+    pub policies: Policies,
 }
 
 /// What a route does.

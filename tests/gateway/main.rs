@@ -12,6 +12,7 @@ mod forwarding;
 mod grpc;
 mod grpc_breaks;
 mod grpc_deadlines;
+mod header_policies;
 mod http2;
 mod http2_ends;
 mod idle;

@@ -16,7 +16,7 @@ use crate::support::streams::Streams;
 use crate::websocket::HANDSHAKE;
 
 /// How the paragraph before each example that is added to the smallest begins.
-const WISHES: [&str; 17] = [
+const WISHES: [&str; 18] = [
     "**Other ports**",
     "**Weights.**",
     "**Backends by name.**",
@@ -25,6 +25,7 @@ const WISHES: [&str; 17] = [
     "**By method, header or query**",
     "**A redirect, and a fixed answer**",
     "**TLS 1.3 only, and HSTS**",
+    "**Header fields, and pages of other origins.**",
     "**HTTPS to backends.**",
     "**WebSockets**",
     "**Larger uploads and slower backends**",

@@ -8,7 +8,7 @@ use crate::{none, root};
 
 /// The keys that a test changes: the test, by file and name, and the keys as they stand in `config/reference.toml`, with `*` for a
 /// name that users choose.
-const SEEN: [(&str, &str, &[&str]); 55] = [
+const SEEN: [(&str, &str, &[&str]); 59] = [
     ("keys_process", "include_brings_in_other_files_which_are_watched_too", &["include"]),
     ("keys_process", "state_dir_is_where_the_gateway_keeps_what_it_makes", &["server.state_dir"]),
     ("keys_process", "workers_is_the_number_of_threads_that_serve", &["server.workers"]),
@@ -66,6 +66,29 @@ const SEEN: [(&str, &str, &[&str]); 55] = [
     ("keys", "a_rewrite_puts_another_prefix_in_place_of_the_routes", &["route.path", "route.rewrite.prefix"]),
     ("first_light", "nginx_and_python_are_backends_like_any_other", &["route.rewrite.strip_prefix"]),
     ("keys", "encoded_slashes_are_kept_only_where_a_route_says_so", &["route.encoded_slash", "route.respond.status"]),
+    (
+        "header_policies",
+        "a_route_changes_the_fields_of_requests",
+        &["route.request_headers.remove", "route.request_headers.set", "route.request_headers.add"],
+    ),
+    (
+        "header_policies",
+        "a_route_changes_the_fields_of_answers_whoever_gave_them",
+        &["route.response_headers.remove", "route.response_headers.set", "route.response_headers.add"],
+    ),
+    ("header_policies", "security_headers_are_added_where_the_backend_says_nothing", &["route.security_headers"]),
+    (
+        "header_policies",
+        "pages_of_named_origins_may_use_a_route",
+        &[
+            "route.cors.origins",
+            "route.cors.methods",
+            "route.cors.headers",
+            "route.cors.expose",
+            "route.cors.credentials",
+            "route.cors.max_age",
+        ],
+    ),
     ("limits", "an_announced_body_over_the_limit_never_reaches_a_backend", &["route.body_limit"]),
     ("deadlines", "a_backend_that_does_not_accept_is_504", &["route.timeouts.connect"]),
     ("deadlines", "interim_answers_do_not_put_the_deadline_off", &["route.timeouts.response"]),
@@ -142,14 +165,23 @@ fn names(text: &str, key: &str) -> bool {
     })
 }
 
+/// Tables whose keys are names that users choose.
+const OF_USERS: [&str; 6] = [
+    "route.header",
+    "route.query",
+    "route.request_headers.set",
+    "route.request_headers.add",
+    "route.response_headers.set",
+    "route.response_headers.add",
+];
+
 /// The keys of a table, each with the tables that it is in. What holds only tables is no key of its own.
 fn collect(value: &toml::Table, path: &str, keys: &mut BTreeSet<String>) {
     for (key, value) in value {
         let named = if path == "pool" { "*" } else { key };
         let path = if path.is_empty() { named.to_owned() } else { format!("{path}.{named}") };
         match value {
-            // Names of fields and parameters are the user's.
-            toml::Value::Table(_) if matches!(path.as_str(), "route.header" | "route.query") => drop(keys.insert(path)),
+            toml::Value::Table(_) if OF_USERS.contains(&path.as_str()) => drop(keys.insert(path)),
             toml::Value::Table(table) => collect(table, &path, keys),
             toml::Value::Array(list) => {
                 let tables: Vec<_> = list.iter().filter_map(toml::Value::as_table).collect();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::base::metrics::Registry;
 use crate::control::config::Config;
 use crate::proxy::balance::Pool;
-use crate::proxy::policy::{Redirect, Respond, Rewrite};
+use crate::proxy::policy::{Policies, Redirect, Respond, Rewrite};
 use crate::proxy::route::{ActionSettings, Entry, PathPattern, RewriteSettings, Settings, Table};
 use crate::proxy::snapshot::{Action, Route};
 
@@ -22,6 +22,7 @@ pub(super) fn compile(config: &Config, registry: &Registry, pools: &[Arc<Pool>])
             encoded_slash: settings.encoded_slash,
             body_limit: settings.body_limit.limit(),
             timeouts: settings.timeouts,
+            policies: Policies::new(&settings.policies),
         };
         Some(Entry::of(settings, Arc::new(route)))
     }))

@@ -41,7 +41,7 @@ impl<'a> Exchange<'a> {
             response.fields.remove(Name::ContentLength);
         }
         set_hsts(response, hsts);
-        self.start(client, response, begun.length());
+        self.start(client, request, response, begun.length());
         if begun.length() != Length::Tunnel {
             return upstream::relay(client, &call, begun, &mut self.trip).await;
         }

@@ -18,7 +18,7 @@ use crate::proxy::http::body::Downstream;
 use crate::proxy::http::forwarded::{self, Client, Forwarding, RequestIds};
 use crate::proxy::http::{Deciding, Host, answer, hop_by_hop};
 use crate::proxy::message::{Name, Request, Response, Span};
-use crate::proxy::policy;
+use crate::proxy::policy::{self, headers};
 use crate::proxy::route::{EncodedSlash, Facts};
 use crate::proxy::snapshot::{Action, Listener, Route};
 use crate::proxy::upstream::Trip;
@@ -111,6 +111,9 @@ impl Exchange<'_> {
         if path.has_encoded_slash() && route.encoded_slash == EncodedSlash::Refuse {
             return Err(Fault::Malformed(Malformed::Path));
         }
+        if route.policies.answer(request, response) {
+            return self.reply(client, request, response, &[]).await;
+        }
         match &route.action {
             Action::Redirect(redirect) => {
                 redirect.answer(request, response);
@@ -129,8 +132,28 @@ impl Exchange<'_> {
                 }
                 let forwarding = Forwarding { client: self.client, tls: self.connection.tls.is_some() };
                 prepare(request, &forwarding, &mut self.connection.worker.ids.borrow_mut())?;
+                if route.policies.change_requests() {
+                    let values = route.policies.values(&self.facts(&route, request));
+                    route.policies.on_request(request, &values);
+                }
                 self.forward(client, Messages { request, response }, (&route, pool), hsts).await
             }
+        }
+    }
+
+    /// What variables in header fields stand for.
+    fn facts<'f>(&'f self, route: &'f Route, request: &'f Request) -> headers::Facts<'f> {
+        headers::Facts {
+            client: self.client.address,
+            request_id: request.fields.first(Name::XRequestId).unwrap_or_default(),
+            authority: request.authority(),
+            listener: &self.listener.name,
+            route: &route.name,
+            tls: self.connection.tls.as_ref().map(|tls| headers::TlsFacts {
+                version: tls.version,
+                cipher: tls.cipher,
+                server_name: tls.server_name.as_deref().unwrap_or_default(),
+            }),
         }
     }
 

@@ -12,7 +12,16 @@ use crate::proxy::message::{Name, Request, Response};
 impl Exchange<'_> {
     /// Starts the response, which is the connection's last one where a drain has begun. One without a date gets one, as whoever
     /// has a clock and passes it on must do (RFC 9110 §6.6.1).
-    pub(super) fn start<D: Downstream>(&self, client: &mut D, response: &mut Response, length: Length) {
+    pub(super) fn start<D: Downstream>(
+        &self,
+        client: &mut D,
+        request: &Request,
+        response: &mut Response,
+        length: Length,
+    ) {
+        if let Some(route) = self.route.as_deref().filter(|route| route.policies.change_answers()) {
+            route.policies.on_answer(request, response, &self.facts(route, request));
+        }
         if response.fields.first(Name::Date).is_none() {
             response.fields.add(b"date", httpdate::fmt_http_date(self.time).as_bytes());
         }
@@ -45,7 +54,7 @@ impl Exchange<'_> {
         // A client that does not take its refusal is left to the close that follows.
         if grpc::is_call(request) {
             grpc::refusal(fault, response);
-            self.start(client, response, Length::Empty);
+            self.start(client, request, response, Length::Empty);
             let _ = self.deliver(client).await;
         } else {
             let mut body = Vec::new();
@@ -66,7 +75,7 @@ impl Exchange<'_> {
             response.fields.set_written(Name::ContentLength, |length| number(length, body.len() as u64));
         }
         let empty = body.is_empty() || request.method() == b"HEAD" || matches!(response.status, 204 | 304);
-        self.start(client, response, if empty { Length::Empty } else { Length::Known(body.len() as u64) });
+        self.start(client, request, response, if empty { Length::Empty } else { Length::Known(body.len() as u64) });
         if !empty {
             client.room().extend_from_slice(body);
             client.appended(body.len());

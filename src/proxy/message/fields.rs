@@ -122,6 +122,17 @@ impl Fields {
         }
     }
 
+    /// Removes every field called `raw`, compared without case; `known` is what [`Name::of`] says of it.
+    pub fn remove_named(&mut self, known: Name, raw: &[u8]) {
+        if known != Name::Other {
+            return self.remove(known);
+        }
+        if self.seen & bit(Name::Other) != 0 {
+            let Self { arena, list, .. } = self;
+            list.retain(|field| field.name != known || !arena[field.raw_name.range()].eq_ignore_ascii_case(raw));
+        }
+    }
+
     /// Removes every field of the names of a set.
     pub fn remove_all(&mut self, names: NameSet) {
         if self.seen & names.0 != 0 {

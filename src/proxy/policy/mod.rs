@@ -1,11 +1,18 @@
-//! What may refuse or change a request on its way: redirect, fixed response, rewrite, HSTS.
+//! What may refuse or change a request on its way: redirect, fixed response, rewrite, header fields, CORS, HSTS.
 
+mod cors;
+pub mod headers;
 mod hsts;
+mod policies;
 mod redirect;
 mod respond;
 mod rewrite;
+mod security;
+mod settings;
 
 pub use hsts::Hsts;
+pub use policies::Policies;
 pub use redirect::{Redirect, to_https};
 pub use respond::Respond;
 pub use rewrite::Rewrite;
+pub use settings::Settings;

@@ -6,6 +6,7 @@ use crate::base::period::Period;
 use crate::base::place::{At, Place};
 use crate::base::settings::{Node, Section, Setting, Shape};
 use crate::base::size::Size;
+use crate::proxy::policy;
 
 /// One `[[route]]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +37,8 @@ pub struct Settings {
     pub body_limit: Size,
     /// Deadlines towards backends.
     pub timeouts: Timeouts,
+    /// What else is done to its requests and their answers.
+    pub policies: policy::Settings,
 }
 
 /// `host`: an exact name, or `*.` and a name: one or more labels in front of it. Lower case, IDNA A-labels, no port.
@@ -233,6 +236,7 @@ impl Settings {
                 .or(EncodedSlash::default()),
             body_limit: section.key("body_limit", "The largest request body; \"0\" means no limit.").or(Size::mib(16)),
             timeouts: section.table("timeouts", "Deadlines towards backends; \"0s\" means none.", Timeouts::keys),
+            policies: policy::Settings::keys(section),
             path,
         }
     }

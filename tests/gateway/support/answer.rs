@@ -34,6 +34,11 @@ impl Answer {
         first
     }
 
+    /// The values of all fields of that name, in order.
+    pub(crate) fn fields(&self, name: &str) -> Vec<&str> {
+        self.fields.iter().filter(|(one, _)| one == name).map(|(_, value)| value.as_str()).collect()
+    }
+
     /// The body as text.
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()

@@ -98,6 +98,11 @@ impl Received {
         assert!(found.next().is_none(), "more than one {name}: {:?}", self.fields);
         first
     }
+
+    /// The values of all fields of that name, in order.
+    pub(crate) fn fields(&self, name: &str) -> Vec<&str> {
+        self.fields.iter().filter(|(one, _)| one.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str()).collect()
+    }
 }
 
 /// One connection, seen from the backend.

@@ -1,0 +1,66 @@
+//! The policies of one route, compiled: what they do to a request on its way in, and to its answer on its way out.
+
+use super::cors::Cors;
+use super::headers::{Facts, Transform, Values};
+use super::security;
+use super::settings::Settings;
+use crate::proxy::message::{Request, Response};
+
+/// The policies of a route.
+#[derive(Clone, Debug, Default)]
+pub struct Policies {
+    request_headers: Transform,
+    response_headers: Transform,
+    cors: Option<Cors>,
+    security_headers: bool,
+}
+
+impl Policies {
+    /// What the settings say.
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            request_headers: Transform::new(&settings.request_headers),
+            response_headers: Transform::new(&settings.response_headers),
+            cors: settings.cors.as_ref().map(Cors::new),
+            security_headers: settings.security_headers,
+        }
+    }
+
+    /// Whether the gateway answers the request itself. Makes `response` the answer, without a body, where it does.
+    pub fn answer(&self, request: &Request, response: &mut Response) -> bool {
+        self.cors.as_ref().is_some_and(|cors| cors.preflight(request, response))
+    }
+
+    /// Whether there is anything to do to a request.
+    pub fn change_requests(&self) -> bool {
+        !self.request_headers.is_empty()
+    }
+
+    /// What the variables of the request's transform are. Apart from [`on_request`](Self::on_request), because they may be in what
+    /// that changes.
+    pub fn values(&self, facts: &Facts<'_>) -> Values {
+        self.request_headers.values(facts)
+    }
+
+    /// Changes a request that is ready for its backend.
+    pub fn on_request(&self, request: &mut Request, values: &Values) {
+        self.request_headers.apply(&mut request.fields, values);
+    }
+
+    /// Whether there is anything to do to an answer.
+    pub fn change_answers(&self) -> bool {
+        self.cors.is_some() || self.security_headers || !self.response_headers.is_empty()
+    }
+
+    /// Changes an answer that is ready for the client, whoever gave it.
+    pub fn on_answer(&self, request: &Request, response: &mut Response, facts: &Facts<'_>) {
+        if let Some(cors) = &self.cors {
+            cors.mark(request, response);
+        }
+        if self.security_headers {
+            security::add_missing(&mut response.fields);
+        }
+        let values = self.response_headers.values(facts);
+        self.response_headers.apply(&mut response.fields, &values);
+    }
+}

@@ -1,0 +1,51 @@
+//! What a route says of its policies.
+
+use super::cors::CorsSettings;
+use super::headers::TransformSettings;
+use crate::base::settings::Section;
+
+/// The policies of one `[[route]]`, as they are written.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settings {
+    /// What is changed in the fields of requests on their way to the backend.
+    pub request_headers: TransformSettings,
+    /// What is changed in the fields of answers on their way to the client.
+    pub response_headers: TransformSettings,
+    /// Which pages of other origins may use the route.
+    pub cors: Option<CorsSettings>,
+    /// Whether answers get the fields that keep browsers careful. Default no.
+    pub security_headers: bool,
+}
+
+impl Settings {
+    /// Reads the keys among those of the route.
+    pub fn keys(section: &mut Section<'_>) -> Self {
+        if let Some(place) = section.written("request_headers")
+            && section.written("pool").is_none()
+        {
+            let message = "`request_headers` changes what a backend gets, but this route has no pool";
+            section.problem(place, message, "remove it, or use `response_headers`");
+        }
+        Self {
+            request_headers: section.table(
+                "request_headers",
+                "What is changed in the header fields of requests on their way to the backend, last of all.",
+                TransformSettings::keys,
+            ),
+            response_headers: section.table(
+                "response_headers",
+                "What is changed in the header fields of answers on their way to the client, last of all.",
+                TransformSettings::keys,
+            ),
+            cors: section
+                .key("cors", "Which pages of other origins may use the route from a browser. Left out: the backend says.")
+                .optional(),
+            security_headers: section
+                .key(
+                    "security_headers",
+                    "Answers that do not say otherwise get `X-Content-Type-Options: nosniff`, `X-Frame-Options: SAMEORIGIN` and `Referrer-Policy: strict-origin-when-cross-origin`.",
+                )
+                .or(false),
+        }
+    }
+}
