@@ -14,4 +14,5 @@ pub mod period;
 pub mod place;
 pub mod settings;
 pub mod size;
+pub mod stable;
 pub mod task;

@@ -13,7 +13,7 @@ use crate::proxy::balance::{Endpoint, Pool};
 use crate::proxy::http::h1::head::HeadLimits;
 use crate::proxy::listen::limit::Gauge;
 use crate::proxy::listen::{Bind, Timeouts};
-use crate::proxy::policy::{Hsts, Policies, Redirect, Respond, Rewrite};
+use crate::proxy::policy::{Hsts, Policies, Redirect, Respond, Rewrite, Split};
 use crate::proxy::route::{self, EncodedSlash};
 use crate::proxy::tls::Frontend;
 
@@ -110,6 +110,8 @@ pub struct Route {
 pub enum Action {
     /// Sends to a pool.
     Forward(Arc<Pool>),
+    /// Sends to one of several pools.
+    Split(Split<Arc<Pool>>),
     /// Redirects.
     Redirect(Redirect),
     /// Answers itself.

@@ -41,6 +41,7 @@ mod send_proxy;
 mod sharing;
 mod slow_clients;
 mod smuggling;
+mod splits;
 mod startup;
 mod support;
 mod unix_sockets;

@@ -16,9 +16,10 @@ use crate::support::streams::Streams;
 use crate::websocket::HANDSHAKE;
 
 /// How the paragraph before each example that is added to the smallest begins.
-const WISHES: [&str; 18] = [
+const WISHES: [&str; 19] = [
     "**Other ports**",
     "**Weights.**",
+    "**A canary, and switching over.**",
     "**Backends by name.**",
     "**One path to another pool**",
     "**All subdomains**",

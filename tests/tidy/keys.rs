@@ -8,7 +8,7 @@ use crate::{none, root};
 
 /// The keys that a test changes: the test, by file and name, and the keys as they stand in `config/reference.toml`, with `*` for a
 /// name that users choose.
-const SEEN: [(&str, &str, &[&str]); 59] = [
+const SEEN: [(&str, &str, &[&str]); 60] = [
     ("keys_process", "include_brings_in_other_files_which_are_watched_too", &["include"]),
     ("keys_process", "state_dir_is_where_the_gateway_keeps_what_it_makes", &["server.state_dir"]),
     ("keys_process", "workers_is_the_number_of_threads_that_serve", &["server.workers"]),
@@ -89,6 +89,7 @@ const SEEN: [(&str, &str, &[&str]); 59] = [
             "route.cors.max_age",
         ],
     ),
+    ("splits", "a_split_shares_requests_clients_or_browsers_out", &["route.split", "route.split_by"]),
     ("limits", "an_announced_body_over_the_limit_never_reaches_a_backend", &["route.body_limit"]),
     ("deadlines", "a_backend_that_does_not_accept_is_504", &["route.timeouts.connect"]),
     ("deadlines", "interim_answers_do_not_put_the_deadline_off", &["route.timeouts.response"]),
@@ -166,7 +167,8 @@ fn names(text: &str, key: &str) -> bool {
 }
 
 /// Tables whose keys are names that users choose.
-const OF_USERS: [&str; 6] = [
+const OF_USERS: [&str; 7] = [
+    "route.split",
     "route.header",
     "route.query",
     "route.request_headers.set",

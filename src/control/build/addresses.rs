@@ -50,6 +50,10 @@ fn rerouted(route: &Arc<Route>, changed: &HashMap<String, Arc<Pool>>) -> Arc<Rou
             Some(pool) => Arc::new(Route { action: Action::Forward(Arc::clone(pool)), ..Route::clone(route) }),
             None => Arc::clone(route),
         },
-        Action::Redirect(_) | Action::Respond(_) => Arc::clone(route),
+        Action::Split(split) if split.targets().any(|pool| changed.contains_key(&pool.name)) => {
+            let action = Action::Split(split.map(|pool| Arc::clone(changed.get(&pool.name).unwrap_or(pool))));
+            Arc::new(Route { action, ..Route::clone(route) })
+        }
+        Action::Split(_) | Action::Redirect(_) | Action::Respond(_) => Arc::clone(route),
     }
 }

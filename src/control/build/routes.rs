@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::base::metrics::Registry;
 use crate::control::config::Config;
 use crate::proxy::balance::Pool;
-use crate::proxy::policy::{Policies, Redirect, Respond, Rewrite};
+use crate::proxy::policy::{Policies, Redirect, Respond, Rewrite, Split};
 use crate::proxy::route::{ActionSettings, Entry, PathPattern, RewriteSettings, Settings, Table};
 use crate::proxy::snapshot::{Action, Route};
 
@@ -31,6 +31,11 @@ pub(super) fn compile(config: &Config, registry: &Registry, pools: &[Arc<Pool>])
 fn action(settings: &Settings, pools: &HashMap<&str, &Arc<Pool>>) -> Option<Action> {
     Some(match &settings.action {
         ActionSettings::Pool(name) => Action::Forward(Arc::clone(pools.get(name.as_str())?)),
+        ActionSettings::Split(split) => {
+            let shares =
+                split.shares.iter().map(|(name, weight)| Some((*weight, Arc::clone(pools.get(name.as_str())?))));
+            Action::Split(Split::new(&settings.name, shares.collect::<Option<Vec<_>>>()?, split.by))
+        }
         ActionSettings::Redirect(redirect) => Action::Redirect(Redirect::new(&redirect.to, redirect.status)),
         ActionSettings::Respond(respond) => {
             Action::Respond(Respond::new(respond.status, &respond.content_type, &respond.body))

@@ -12,13 +12,14 @@ use std::time::{Instant, SystemTime};
 
 use crate::base::alarm::Alarm;
 use crate::base::clock;
+use crate::proxy::balance::Pool;
 use crate::proxy::connection::Connection;
 use crate::proxy::fault::{Fault, Malformed};
 use crate::proxy::http::body::Downstream;
 use crate::proxy::http::forwarded::{self, Client, Forwarding, RequestIds};
 use crate::proxy::http::{Deciding, Host, answer, hop_by_hop};
 use crate::proxy::message::{Name, Request, Response, Span};
-use crate::proxy::policy::{self, headers};
+use crate::proxy::policy::{self, Choice, Split, headers};
 use crate::proxy::route::{EncodedSlash, Facts};
 use crate::proxy::snapshot::{Action, Listener, Route};
 use crate::proxy::upstream::Trip;
@@ -43,6 +44,8 @@ struct Exchange<'a> {
     time: SystemTime,
     target: Span,
     route: Option<Arc<Route>>,
+    /// The cookie of a split that the client is to be given.
+    cookie: Option<[u8; 16]>,
     trip: Trip,
 }
 
@@ -67,6 +70,7 @@ pub async fn exchange<D: Downstream>(
         time: clock::now(),
         target: request.target_span(),
         route: None,
+        cookie: None,
         trip: Trip::default(),
     };
     let _counted = connection.worker.load().count();
@@ -114,31 +118,46 @@ impl Exchange<'_> {
         if route.policies.answer(request, response) {
             return self.reply(client, request, response, &[]).await;
         }
-        match &route.action {
+        let pool = match &route.action {
             Action::Redirect(redirect) => {
                 redirect.answer(request, response);
                 set_hsts(response, hsts);
-                self.reply(client, request, response, &[]).await
+                return self.reply(client, request, response, &[]).await;
             }
             Action::Respond(respond) => {
                 let body = respond.answer(response);
                 set_hsts(response, hsts);
-                self.reply(client, request, response, &body).await
+                return self.reply(client, request, response, &body).await;
             }
-            Action::Forward(pool) => {
-                if let Some(rewrite) = &route.rewrite {
-                    let path = path.as_str().to_owned();
-                    rewrite.apply(request, &path).map_err(Fault::Malformed)?;
-                }
-                let forwarding = Forwarding { client: self.client, tls: self.connection.tls.is_some() };
-                prepare(request, &forwarding, &mut self.connection.worker.ids.borrow_mut())?;
-                if route.policies.change_requests() {
-                    let values = route.policies.values(&self.facts(&route, request));
-                    route.policies.on_request(request, &values);
-                }
-                self.forward(client, Messages { request, response }, (&route, pool), hsts).await
-            }
+            Action::Forward(pool) => pool,
+            Action::Split(split) => self.choose(split, request)?,
+        };
+        if let Some(rewrite) = &route.rewrite {
+            let path = path.as_str().to_owned();
+            rewrite.apply(request, &path).map_err(Fault::Malformed)?;
         }
+        self.make_ready(&route, request)?;
+        self.forward(client, Messages { request, response }, (&route, pool), hsts).await
+    }
+
+    /// The pool of a split that this request goes to. The client may be given a cookie that keeps it there.
+    fn choose<'s>(&mut self, split: &'s Split<Arc<Pool>>, request: &Request) -> Result<&'s Arc<Pool>, Fault> {
+        let ids = &self.connection.worker.ids;
+        let choice = split.choose(request, self.client.address, || ids.borrow_mut().number());
+        let Choice { target, cookie } = choice.ok_or(Fault::NoBackend)?;
+        self.cookie = cookie;
+        Ok(target)
+    }
+
+    /// Makes the request what the backend is to get.
+    fn make_ready(&self, route: &Route, request: &mut Request) -> Result<(), Fault> {
+        let forwarding = Forwarding { client: self.client, tls: self.connection.tls.is_some() };
+        prepare(request, &forwarding, &mut self.connection.worker.ids.borrow_mut())?;
+        if route.policies.change_requests() {
+            let values = route.policies.values(&self.facts(route, request));
+            route.policies.on_request(request, &values);
+        }
+        Ok(())
     }
 
     /// What variables in header fields stand for.

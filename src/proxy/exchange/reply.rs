@@ -8,6 +8,7 @@ use crate::proxy::fault::{Fault, Side};
 use crate::proxy::http::body::{Downstream, Length};
 use crate::proxy::http::{answer, grpc};
 use crate::proxy::message::{Name, Request, Response};
+use crate::proxy::policy;
 
 impl Exchange<'_> {
     /// Starts the response, which is the connection's last one where a drain has begun. One without a date gets one, as whoever
@@ -19,6 +20,9 @@ impl Exchange<'_> {
         response: &mut Response,
         length: Length,
     ) {
+        if let Some(value) = &self.cookie {
+            response.fields.add(b"set-cookie", &policy::set_cookie(value, self.connection.tls.is_some()));
+        }
         if let Some(route) = self.route.as_deref().filter(|route| route.policies.change_answers()) {
             route.policies.on_answer(request, response, &self.facts(route, request));
         }

@@ -138,9 +138,14 @@ impl RequestIds {
         Self { random }
     }
 
+    /// 64 random bits.
+    pub fn number(&mut self) -> u64 {
+        self.random.u64(..)
+    }
+
     /// 64 random bits, in 16 hex digits.
     pub fn next_half(&mut self) -> [u8; 16] {
-        hex(self.random.u64(..))
+        hex(self.number())
     }
 
     /// The next id, in 32 hex digits.

@@ -1,4 +1,4 @@
-//! What may refuse or change a request on its way: redirect, fixed response, rewrite, header fields, CORS, HSTS.
+//! What may refuse or change a request on its way: redirect, fixed response, rewrite, splits, header fields, CORS, HSTS.
 
 mod cors;
 pub mod headers;
@@ -9,6 +9,7 @@ mod respond;
 mod rewrite;
 mod security;
 mod settings;
+mod split;
 
 pub use hsts::Hsts;
 pub use policies::Policies;
@@ -16,3 +17,4 @@ pub use redirect::{Redirect, to_https};
 pub use respond::Respond;
 pub use rewrite::Rewrite;
 pub use settings::Settings;
+pub use split::{Choice, Split, SplitBy, set_cookie};

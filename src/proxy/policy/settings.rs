@@ -22,6 +22,7 @@ impl Settings {
     pub fn keys(section: &mut Section<'_>) -> Self {
         if let Some(place) = section.written("request_headers")
             && section.written("pool").is_none()
+            && section.written("split").is_none()
         {
             let message = "`request_headers` changes what a backend gets, but this route has no pool";
             section.problem(place, message, "remove it, or use `response_headers`");

@@ -1,8 +1,9 @@
 //! What a route does with a request, as it is written: redirect, respond, rewrite.
 
-use super::{ActionSettings, PathPattern, RedirectSettings, RespondSettings, RewriteSettings};
+use super::{ActionSettings, PathPattern, RedirectSettings, RespondSettings, RewriteSettings, SplitSettings};
 use crate::base::place::At;
 use crate::base::settings::{Node, Section, Setting, Shape, Table};
+use crate::proxy::policy::SplitBy;
 
 /// The largest fixed body, in bytes.
 const LARGEST_BODY: usize = 64 << 10;
@@ -11,11 +12,53 @@ const LARGEST_BODY: usize = 64 << 10;
 pub(super) fn read(section: &mut Section<'_>, pool: Option<At<String>>) -> ActionSettings {
     let redirect: Option<RedirectSettings> = section.key("redirect", "Answers with a redirect.").optional();
     let respond: Option<RespondSettings> = section.key("respond", "Answers with a fixed response.").optional();
-    section.exactly_one(&["pool", "redirect", "respond"]);
-    match (redirect, respond) {
-        (Some(redirect), _) => ActionSettings::Redirect(redirect),
-        (None, Some(respond)) => ActionSettings::Respond(respond),
-        (None, None) => ActionSettings::Pool(pool.unwrap_or_default()),
+    let split = split(section);
+    section.exactly_one(&["pool", "split", "redirect", "respond"]);
+    match (redirect, respond, split) {
+        (Some(redirect), _, _) => ActionSettings::Redirect(redirect),
+        (None, Some(respond), _) => ActionSettings::Respond(respond),
+        (None, None, Some(split)) => ActionSettings::Split(split),
+        (None, None, None) => ActionSettings::Pool(pool.unwrap_or_default()),
+    }
+}
+
+/// The largest weight of a share.
+const HEAVIEST: u32 = 1_000_000;
+
+fn split(section: &mut Section<'_>) -> Option<SplitSettings> {
+    let shares: Vec<(At<String>, Share)> =
+        section.key("split", "Shares requests out over pools: their names and weights, 0 to 1,000,000.").pairs();
+    let by = section
+        .key("split_by", "What stays with one pool of the split: \"request\" for nothing, \"ip\" for a client address, \"cookie\" for a browser.")
+        .or(SplitBy::default());
+    let Some(place) = section.written("split") else {
+        if let Some(place) = section.written("split_by") {
+            section.problem(place, "`split_by` belongs to `split`, which is not there", "add `split`, or remove it");
+        }
+        return None;
+    };
+    if shares.iter().all(|(_, share)| share.0 == 0) {
+        section.problem(
+            place,
+            "no pool of this split has a share",
+            "write a weight above 0: split = { stable = 90, canary = 10 }",
+        );
+    }
+    Some(SplitSettings { shares: shares.into_iter().map(|(name, share)| (name, share.0)).collect(), by })
+}
+
+struct Share(u32);
+
+impl Setting for Share {
+    fn shape() -> Shape {
+        Shape::Integer(0, i64::from(HEAVIEST))
+    }
+
+    fn read(node: &Node<'_>) -> Option<Self> {
+        match u32::read(node)? {
+            weight @ 0..=HEAVIEST => Some(Self(weight)),
+            weight => node.problem(format!("{weight} is too heavy for a share"), "write a weight from 0 to 1,000,000"),
+        }
     }
 }
 
@@ -150,7 +193,7 @@ impl Setting for Prefix {
 
 /// A rewrite that the route's own path or action makes impossible is a problem.
 pub(super) fn check_rewrite(section: &Section<'_>, rewrite: &At<RewriteSettings>, path: Option<&PathPattern>) {
-    if !section.is_recording() && section.written("pool").is_none() {
+    if !section.is_recording() && section.written("pool").is_none() && section.written("split").is_none() {
         let message = "`rewrite` changes what a backend gets, but this route has no pool";
         section.problem(rewrite.place, message, "remove it, or write the new path into `redirect`");
     }

@@ -13,6 +13,7 @@ mod path;
 mod pattern;
 mod query;
 mod settings;
+mod timeouts;
 mod token;
 mod whole;
 
@@ -24,8 +25,10 @@ use crate::proxy::message::Request;
 
 pub use settings::{
     ActionSettings, EncodedSlash, HeaderSettings, HostPattern, PathPattern, QuerySettings, RedirectSettings,
-    RespondSettings, RewriteSettings, Settings, Timeouts, ValuePattern,
+    RespondSettings, RewriteSettings, Settings, SplitSettings, ValuePattern,
 };
+
+pub use timeouts::Timeouts;
 
 use header::Headers;
 use host::Hosts;

@@ -1,8 +1,8 @@
 //! What `[[route]]` says.
 
 use super::action;
+use super::timeouts::Timeouts;
 use super::token::{Method, field};
-use crate::base::period::Period;
 use crate::base::place::{At, Place};
 use crate::base::settings::{Node, Section, Setting, Shape};
 use crate::base::size::Size;
@@ -112,15 +112,26 @@ pub struct QuerySettings {
     pub value: ValuePattern,
 }
 
-/// The one of `pool`, `redirect`, `respond` that a route has.
+/// The one of `pool`, `split`, `redirect`, `respond` that a route has.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ActionSettings {
     /// Sends to the pool of that name. An inline pool has been given the route's name and stands among the config's pools.
     Pool(At<String>),
+    /// Shares requests out over pools.
+    Split(SplitSettings),
     /// Answers with a redirect.
     Redirect(RedirectSettings),
     /// Answers with a fixed response.
     Respond(RespondSettings),
+}
+
+/// `split = { stable = 90, canary = 10 }`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SplitSettings {
+    /// Pools by name, each with its weight. At least one is above 0.
+    pub shares: Vec<(At<String>, u32)>,
+    /// What stays with one pool. Default nothing: each request is shared out anew.
+    pub by: policy::SplitBy,
 }
 
 /// `redirect = { to = "https://www.example.com", status = 308 }`.
@@ -162,29 +173,13 @@ pub enum EncodedSlash {
     Keep,
 }
 
-/// `timeouts` of a route: deadlines towards backends. `"0s"` means none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// To open a connection. Default 3 s.
-    pub connect: Period,
-    /// From the end of the request (or the last piece of it that the backend took) to the header fields of the answer. Default 30 s.
-    pub response: Period,
-    /// Between two pieces of the answer's body. Default 60 s.
-    pub idle: Period,
-    /// The whole exchange. Default none.
-    pub total: Period,
-    /// How long a WebSocket may be silent, and a call of gRPC in either direction. Default 1 h.
-    pub tunnel_idle: Period,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            connect: Period::seconds(3),
-            response: Period::seconds(30),
-            idle: Period::seconds(60),
-            total: Period::default(),
-            tunnel_idle: Period::seconds(3_600),
+impl ActionSettings {
+    /// The pools that it names.
+    pub fn pools(&self) -> Vec<&At<String>> {
+        match self {
+            Self::Pool(name) => vec![name],
+            Self::Split(split) => split.shares.iter().map(|(name, _)| name).collect(),
+            Self::Redirect(_) | Self::Respond(_) => Vec::new(),
         }
     }
 }
@@ -266,29 +261,6 @@ impl Setting for EncodedSlash {
         match self {
             Self::Refuse => "refuse".into(),
             Self::Keep => "keep".into(),
-        }
-    }
-}
-
-impl Timeouts {
-    fn keys(section: &mut Section<'_>) -> Self {
-        let default = Self::default();
-        let mut period =
-            |name, doc, default| section.key(name, doc).within(Period::default()..=Period::seconds(86_400)).or(default);
-        Self {
-            connect: period("connect", "To open a connection. 0s to 1d.", default.connect),
-            response: period(
-                "response",
-                "From the end of the request (or the last piece of it that the backend took) to the header fields of the answer. 0s to 1d.",
-                default.response,
-            ),
-            idle: period("idle", "Between two pieces of the answer's body. 0s to 1d.", default.idle),
-            total: period("total", "The whole exchange. 0s to 1d.", default.total),
-            tunnel_idle: period(
-                "tunnel_idle",
-                "How long a WebSocket may be silent, and a call of gRPC in either direction. 0s to 1d.",
-                default.tunnel_idle,
-            ),
         }
     }
 }

@@ -5,7 +5,6 @@ use std::collections::{HashMap, HashSet};
 use crate::base::place::At;
 use crate::base::settings::{Problem, Reader, suggest};
 use crate::control::config::Config;
-use crate::proxy::route::ActionSettings;
 
 /// Names are labels of metrics and appear in logs and URLs.
 const LONGEST: usize = 200;
@@ -39,7 +38,7 @@ fn pools(config: &Config, reader: &Reader) {
     let known = Names::of("pool", "[pool.NAME] with this name", config.pools.iter().map(|pool| &pool.name));
     let mut used = HashSet::new();
     for route in &config.routes {
-        if let ActionSettings::Pool(name) = &route.action {
+        for name in route.action.pools() {
             known.wants(name, reader);
             used.insert(name.as_str());
         }
