@@ -12,7 +12,7 @@ compose_serves() {
   touch state/secret
   eval "${lines%docker compose down*}" >"$work/out" 2>&1 || { cat "$work/out" >&2; fail "the lines of README.md fail"; }
   grep -q '^backend-[123]: GET /$' "$work/out" || { cat "$work/out" >&2; fail "no backend answered"; }
-  grep -q 'http://backend-1:8080 *5 ' "$work/out" || { cat "$work/out" >&2; fail "no status"; }
+  grep -q 'http://backend-1:8080 *1 *5 ' "$work/out" || { cat "$work/out" >&2; fail "no status"; }
 
   local gateway
   gateway=$(docker compose ps -q gateway)
