@@ -13,7 +13,7 @@ use crate::proxy::balance::{Endpoint, Pool};
 use crate::proxy::http::h1::head::HeadLimits;
 use crate::proxy::listen::limit::Gauge;
 use crate::proxy::listen::{Bind, Timeouts};
-use crate::proxy::policy::{Hsts, Policies, Redirect, Respond, Rewrite, Split};
+use crate::proxy::policy::{Hsts, Mirror, Policies, Redirect, Respond, Rewrite, Split};
 use crate::proxy::route::{self, EncodedSlash};
 use crate::proxy::tls::Frontend;
 
@@ -103,6 +103,20 @@ pub struct Route {
     pub timeouts: route::Timeouts,
     /// What else is done to its requests and their answers.
     pub policies: Policies,
+    /// Where some of its requests are copied to.
+    pub mirror: Option<Mirror<Arc<Pool>>>,
+}
+
+impl Route {
+    /// The pools that its requests may go to.
+    pub fn pools(&self) -> impl Iterator<Item = &Arc<Pool>> {
+        let pools: Vec<&Arc<Pool>> = match &self.action {
+            Action::Forward(pool) => vec![pool],
+            Action::Split(split) => split.targets().collect(),
+            Action::Redirect(_) | Action::Respond(_) => Vec::new(),
+        };
+        pools.into_iter().chain(self.mirror.as_ref().map(|mirror| &mirror.target))
+    }
 }
 
 /// What a route does.

@@ -150,6 +150,8 @@ pub struct Worker {
     pub ids: RefCell<RequestIds>,
     /// Its connections' tasks.
     pub tasks: Tasks,
+    /// The tasks of copies that are mirrored. No drain waits for them.
+    pub mirrors: Tasks,
     /// How many tunnels it carries.
     pub tunnels: Cell<usize>,
     current: RefCell<Rc<Current>>,
@@ -214,6 +216,7 @@ impl Worker {
             access: shared.log.access_writer(),
             ids: RefCell::new(RequestIds::new(fastrand::Rng::new())),
             tasks: Tasks::default(),
+            mirrors: Tasks::default(),
             tunnels: Cell::new(0),
             current: RefCell::new(Rc::new(Current(shared.live.load()))),
             ports: RefCell::default(),

@@ -24,6 +24,7 @@ mod keys_process;
 mod large;
 mod limits;
 mod listeners;
+mod mirrors;
 mod names;
 mod names_of_services;
 mod names_that_fail;

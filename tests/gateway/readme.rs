@@ -16,10 +16,11 @@ use crate::support::streams::Streams;
 use crate::websocket::HANDSHAKE;
 
 /// How the paragraph before each example that is added to the smallest begins.
-const WISHES: [&str; 19] = [
+const WISHES: [&str; 20] = [
     "**Other ports**",
     "**Weights.**",
     "**A canary, and switching over.**",
+    "**A mirror.**",
     "**Backends by name.**",
     "**One path to another pool**",
     "**All subdomains**",

@@ -8,7 +8,7 @@ use crate::{none, root};
 
 /// The keys that a test changes: the test, by file and name, and the keys as they stand in `config/reference.toml`, with `*` for a
 /// name that users choose.
-const SEEN: [(&str, &str, &[&str]); 60] = [
+const SEEN: [(&str, &str, &[&str]); 61] = [
     ("keys_process", "include_brings_in_other_files_which_are_watched_too", &["include"]),
     ("keys_process", "state_dir_is_where_the_gateway_keeps_what_it_makes", &["server.state_dir"]),
     ("keys_process", "workers_is_the_number_of_threads_that_serve", &["server.workers"]),
@@ -89,6 +89,7 @@ const SEEN: [(&str, &str, &[&str]); 60] = [
             "route.cors.max_age",
         ],
     ),
+    ("mirrors", "a_part_of_the_requests_is_copied", &["route.mirror.pool", "route.mirror.percent"]),
     ("splits", "a_split_shares_requests_clients_or_browsers_out", &["route.split", "route.split_by"]),
     ("limits", "an_announced_body_over_the_limit_never_reaches_a_backend", &["route.body_limit"]),
     ("deadlines", "a_backend_that_does_not_accept_is_504", &["route.timeouts.connect"]),

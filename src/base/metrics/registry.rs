@@ -32,6 +32,7 @@ pub(super) struct Families {
     pub(super) request_durations: Family<Histogram, 1>,
     pub(super) refused: Family<Counter, 2>,
     pub(super) retries: Family<Counter, 2>,
+    pub(super) mirrored: Family<Counter, 2>,
     pub(super) connections_open: Family<Counter, 1>,
     pub(super) connections: Family<Counter, 1>,
     pub(super) handshakes: Family<Counter, 4>,
@@ -136,6 +137,8 @@ impl Scrape<'_> {
         self.counter("portcullis_refused_total", help, &families.refused, ["reason", "route"]);
         let help = "Requests sent again to a backend, and what came of it.";
         self.counter("portcullis_retries_total", help, &families.retries, ["pool", "outcome"]);
+        let help = "Copies of requests to a mirror's pool: answered, failed, or dropped as too large or too many.";
+        self.counter("portcullis_mirrored_total", help, &families.mirrored, ["pool", "outcome"]);
         let help = "Panics that were caught; each cost its connection.";
         self.counter("portcullis_panics_total", help, &families.panics, []);
     }

@@ -22,6 +22,7 @@ struct Locals {
     request_durations: Local<Histogram, 1>,
     refused: Local<Counter, 2>,
     retries: Local<Counter, 2>,
+    mirrored: Local<Counter, 2>,
     connections_open: Local<Counter, 1>,
     connections: Local<Counter, 1>,
     handshakes: Local<Counter, 4>,
@@ -54,6 +55,7 @@ impl Worker {
             request_durations: Local::default(),
             refused: Local::default(),
             retries: Local::default(),
+            mirrored: Local::default(),
             connections_open: Local::default(),
             connections: Local::default(),
             handshakes: Local::default(),
@@ -83,6 +85,12 @@ impl Worker {
     pub fn retried(&self, pool: Label, outcome: &'static str) {
         let key = [pool, self.name(outcome)];
         self.0.retries.with(&self.0.registry.families().retries, key, |cell| cell.add(1));
+    }
+
+    /// A request was to be copied to a pool; `outcome` says what came of it.
+    pub fn mirrored(&self, pool: Label, outcome: &'static str) {
+        let key = [pool, self.name(outcome)];
+        self.0.mirrored.with(&self.0.registry.families().mirrored, key, |cell| cell.add(1));
     }
 
     /// A client connected.

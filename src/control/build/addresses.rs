@@ -43,17 +43,17 @@ pub fn readdressed(
     })
 }
 
-/// The route with its pool as it is now.
+/// The route with its pools as they are now.
 fn rerouted(route: &Arc<Route>, changed: &HashMap<String, Arc<Pool>>) -> Arc<Route> {
-    match &route.action {
-        Action::Forward(pool) => match changed.get(&pool.name) {
-            Some(pool) => Arc::new(Route { action: Action::Forward(Arc::clone(pool)), ..Route::clone(route) }),
-            None => Arc::clone(route),
-        },
-        Action::Split(split) if split.targets().any(|pool| changed.contains_key(&pool.name)) => {
-            let action = Action::Split(split.map(|pool| Arc::clone(changed.get(&pool.name).unwrap_or(pool))));
-            Arc::new(Route { action, ..Route::clone(route) })
-        }
-        Action::Split(_) | Action::Redirect(_) | Action::Respond(_) => Arc::clone(route),
+    let now = |pool: &Arc<Pool>| Arc::clone(changed.get(&pool.name).unwrap_or(pool));
+    if !route.pools().any(|pool| changed.contains_key(&pool.name)) {
+        return Arc::clone(route);
     }
+    let action = match &route.action {
+        Action::Forward(pool) => Action::Forward(now(pool)),
+        Action::Split(split) => Action::Split(split.map(now)),
+        other @ (Action::Redirect(_) | Action::Respond(_)) => other.clone(),
+    };
+    let mirror = route.mirror.as_ref().map(|mirror| mirror.map(now));
+    Arc::new(Route { action, mirror, ..Route::clone(route) })
 }

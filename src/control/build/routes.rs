@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::base::metrics::Registry;
 use crate::control::config::Config;
 use crate::proxy::balance::Pool;
-use crate::proxy::policy::{Policies, Redirect, Respond, Rewrite, Split};
+use crate::proxy::policy::{Mirror, Policies, Redirect, Respond, Rewrite, Split};
 use crate::proxy::route::{ActionSettings, Entry, PathPattern, RewriteSettings, Settings, Table};
 use crate::proxy::snapshot::{Action, Route};
 
@@ -18,6 +18,10 @@ pub(super) fn compile(config: &Config, registry: &Registry, pools: &[Arc<Pool>])
             name: settings.name.value.clone(),
             label: registry.label(&settings.name),
             action: action(settings, &pools)?,
+            mirror: settings
+                .mirror
+                .as_ref()
+                .and_then(|mirror| Some(Mirror::new(Arc::clone(pools.get(mirror.pool.as_str())?), mirror.percent))),
             rewrite: settings.rewrite.as_ref().map(|rewrite| compiled(&rewrite.value, settings)),
             encoded_slash: settings.encoded_slash,
             body_limit: settings.body_limit.limit(),

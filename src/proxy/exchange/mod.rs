@@ -1,10 +1,13 @@
 //! THE SPINE, second half: one request and its response.
 
 mod forward;
+mod mirror;
 mod record;
 mod reply;
 
 pub use record::{Caller, refused};
+
+use mirror::Kept;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,7 +18,7 @@ use crate::base::clock;
 use crate::proxy::balance::Pool;
 use crate::proxy::connection::Connection;
 use crate::proxy::fault::{Fault, Malformed};
-use crate::proxy::http::body::Downstream;
+use crate::proxy::http::body::{Downstream, Length};
 use crate::proxy::http::forwarded::{self, Client, Forwarding, RequestIds};
 use crate::proxy::http::{Deciding, Host, answer, hop_by_hop};
 use crate::proxy::message::{Name, Request, Response, Span};
@@ -137,7 +140,18 @@ impl Exchange<'_> {
             rewrite.apply(request, &path).map_err(Fault::Malformed)?;
         }
         self.make_ready(&route, request)?;
-        self.forward(client, Messages { request, response }, (&route, pool), hsts).await
+        let Some(mirror) = self.mirror(&route, request, client.request_length()) else {
+            return self.forward(client, Messages { request, response }, (&route, pool), hsts).await;
+        };
+        if client.request_length() == Length::Empty {
+            self.send_copy(&route, mirror, request, Some(Vec::new()));
+            return self.forward(client, Messages { request, response }, (&route, pool), hsts).await;
+        }
+        let mut kept = Kept::of(client);
+        // Boxed, so that exchanges without it are no larger.
+        let result = Box::pin(self.forward(&mut kept, Messages { request, response }, (&route, pool), hsts)).await;
+        self.send_copy(&route, mirror, request, kept.body());
+        result
     }
 
     /// The pool of a split that this request goes to. The client may be given a cookie that keeps it there.

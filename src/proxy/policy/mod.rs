@@ -1,8 +1,9 @@
-//! What may refuse or change a request on its way: redirect, fixed response, rewrite, splits, header fields, CORS, HSTS.
+//! What may refuse or change a request on its way: redirect, fixed response, rewrite, splits, mirrors, header fields, CORS, HSTS.
 
 mod cors;
 pub mod headers;
 mod hsts;
+mod mirror;
 mod policies;
 mod redirect;
 mod respond;
@@ -12,6 +13,7 @@ mod settings;
 mod split;
 
 pub use hsts::Hsts;
+pub use mirror::Mirror;
 pub use policies::Policies;
 pub use redirect::{Redirect, to_https};
 pub use respond::Respond;

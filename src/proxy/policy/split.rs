@@ -13,7 +13,7 @@ use crate::proxy::message::{Name, Request};
 const COOKIE: &[u8] = b"portcullis_split";
 
 /// The odd number next to 2^64 divided by the golden ratio: multiples of it fall evenly into every part of the whole.
-const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+pub(super) const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// `split_by`: what stays with one pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

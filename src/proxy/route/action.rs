@@ -1,6 +1,8 @@
 //! What a route does with a request, as it is written: redirect, respond, rewrite.
 
-use super::{ActionSettings, PathPattern, RedirectSettings, RespondSettings, RewriteSettings, SplitSettings};
+use super::{
+    ActionSettings, MirrorSettings, PathPattern, RedirectSettings, RespondSettings, RewriteSettings, SplitSettings,
+};
 use crate::base::place::At;
 use crate::base::settings::{Node, Section, Setting, Shape, Table};
 use crate::proxy::policy::SplitBy;
@@ -19,6 +21,28 @@ pub(super) fn read(section: &mut Section<'_>, pool: Option<At<String>>) -> Actio
         (None, Some(respond), _) => ActionSettings::Respond(respond),
         (None, None, Some(split)) => ActionSettings::Split(split),
         (None, None, None) => ActionSettings::Pool(pool.unwrap_or_default()),
+    }
+}
+
+/// Reads `mirror`, which stands beside a pool or a split.
+pub(super) fn mirror(section: &mut Section<'_>) -> Option<MirrorSettings> {
+    let mirror = section
+        .key("mirror", "Copies requests to another pool, whose answers nobody gets. Bodies up to 64 KiB.")
+        .optional();
+    if let Some(place) = section.written("mirror")
+        && section.written("pool").is_none()
+        && section.written("split").is_none()
+    {
+        section.problem(place, "`mirror` copies what a backend gets, but this route has no pool", "remove it");
+    }
+    mirror
+}
+
+impl Table for MirrorSettings {
+    fn keys(section: &mut Section<'_>) -> Option<Self> {
+        let pool = section.key("pool", "The name of a [pool.NAME].").required();
+        let percent = section.key("percent", "How many of a hundred requests. 0 to 100.").within(0.0..=100.0).or(100.0);
+        Some(Self { pool: pool?, percent })
     }
 }
 

@@ -24,8 +24,8 @@ use crate::base::place::At;
 use crate::proxy::message::Request;
 
 pub use settings::{
-    ActionSettings, EncodedSlash, HeaderSettings, HostPattern, PathPattern, QuerySettings, RedirectSettings,
-    RespondSettings, RewriteSettings, Settings, SplitSettings, ValuePattern,
+    ActionSettings, EncodedSlash, HeaderSettings, HostPattern, MirrorSettings, PathPattern, QuerySettings,
+    RedirectSettings, RespondSettings, RewriteSettings, Settings, SplitSettings, ValuePattern,
 };
 
 pub use timeouts::Timeouts;

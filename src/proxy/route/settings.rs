@@ -29,6 +29,8 @@ pub struct Settings {
     pub query: Vec<QuerySettings>,
     /// What it does.
     pub action: ActionSettings,
+    /// Where some of its requests are copied to.
+    pub mirror: Option<MirrorSettings>,
     /// Changes the path that the backend gets.
     pub rewrite: Option<At<RewriteSettings>>,
     /// Whether `%2f` in the path is refused (default) or kept.
@@ -134,6 +136,15 @@ pub struct SplitSettings {
     pub by: policy::SplitBy,
 }
 
+/// `mirror = { pool = "shadow", percent = 10 }`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MirrorSettings {
+    /// The pool by its name.
+    pub pool: At<String>,
+    /// How many of a hundred requests, 0 to 100. Default 100.
+    pub percent: f64,
+}
+
 /// `redirect = { to = "https://www.example.com", status = 308 }`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedirectSettings {
@@ -175,7 +186,7 @@ pub enum EncodedSlash {
 
 impl ActionSettings {
     /// The pools that it names.
-    pub fn pools(&self) -> Vec<&At<String>> {
+    fn pools(&self) -> Vec<&At<String>> {
         match self {
             Self::Pool(name) => vec![name],
             Self::Split(split) => split.shares.iter().map(|(name, _)| name).collect(),
@@ -185,6 +196,11 @@ impl ActionSettings {
 }
 
 impl Settings {
+    /// The pools that it names.
+    pub fn pools(&self) -> impl Iterator<Item = &At<String>> {
+        self.action.pools().into_iter().chain(self.mirror.as_ref().map(|mirror| &mirror.pool))
+    }
+
     /// Reads a route, but for `pool`, which the caller has read: pools belong to another station.
     pub fn keys(section: &mut Section<'_>, pool: Option<At<String>>) -> Self {
         let name = section.key("name", "Its name in logs and metrics; host and path where left out.").optional();
@@ -211,6 +227,7 @@ impl Settings {
             "Query conditions, all of which must hold: \"exact\", \"~regex\" of the whole value, \"*\" for any value.",
         );
         let action = action::read(section, pool);
+        let mirror = action::mirror(section);
         let rewrite: Option<At<RewriteSettings>> =
             section.key("rewrite", "Changes the path that the backend gets.").optional();
         if let Some(rewrite) = &rewrite {
@@ -225,6 +242,7 @@ impl Settings {
             header: header.into_iter().filter_map(|(name, value)| field(section, &name, value)).collect(),
             query: query.into_iter().map(|(name, value)| QuerySettings { name, value }).collect(),
             action,
+            mirror,
             rewrite,
             encoded_slash: section
                 .key("encoded_slash", "What happens to `%2f` in a path: \"refuse\" answers 400, \"keep\" leaves it an octet of its segment.")

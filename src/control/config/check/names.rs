@@ -38,7 +38,7 @@ fn pools(config: &Config, reader: &Reader) {
     let known = Names::of("pool", "[pool.NAME] with this name", config.pools.iter().map(|pool| &pool.name));
     let mut used = HashSet::new();
     for route in &config.routes {
-        for name in route.action.pools() {
+        for name in route.pools() {
             known.wants(name, reader);
             used.insert(name.as_str());
         }
