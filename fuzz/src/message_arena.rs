@@ -148,6 +148,11 @@ fn same(real: &Request, plain: &Plain) {
     let found: List = fields.iter().map(|(_, raw, value)| (raw.to_vec(), value.to_vec())).collect();
     assert_eq!((&found, fields.len()), (&plain.fields, plain.fields.len()));
     assert_eq!(fields.is_empty(), plain.fields.is_empty());
+    let mut lines = Vec::new();
+    fields.write_lines(&mut lines);
+    let expected: Vec<u8> =
+        plain.fields.iter().flat_map(|(raw, value)| [raw, &b": "[..], value, b"\r\n"].concat()).collect();
+    assert_eq!(lines, expected);
     assert_eq!(real.target(), plain.target);
     if !plain.authority.is_empty() {
         assert_eq!(real.authority(), plain.authority);

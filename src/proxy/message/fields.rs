@@ -98,13 +98,16 @@ impl Fields {
     }
 
     /// Replaces every field of a known name by one whose value `write` appends to the bytes it is given. It changes nothing of
-    /// what is there already.
+    /// what is there already. Stored as the line that [`write_lines`](Self::write_lines) writes.
     pub fn set_written(&mut self, name: Name, write: impl FnOnce(&mut Vec<u8>)) {
         self.remove(name);
         let raw_name = self.store(name.text());
+        self.arena.extend_from_slice(b": ");
         let start = self.arena.len();
         write(&mut self.arena);
-        self.push(name, raw_name, Span::between(start, self.arena.len()));
+        let value = Span::between(start, self.arena.len());
+        self.arena.extend_from_slice(b"\r\n");
+        self.push(name, raw_name, value);
     }
 
     /// Replaces every field of a known name by one whose value is in the arena already.
@@ -197,6 +200,30 @@ impl Fields {
         self.list.iter().map(|field| (field.name, self.bytes(field.raw_name), self.bytes(field.value)))
     }
 
+    /// Appends every field as a line of HTTP/1.1. Most lie in the arena as such, one behind the other: those are copied at one go.
+    pub fn write_lines(&self, output: &mut Vec<u8>) {
+        let mut run = 0..0;
+        for field in &self.list {
+            let (name, value) = (field.raw_name.range(), field.value.range());
+            let end = value.end + 2;
+            let is_line = value.start == name.end + 2
+                && self.arena.get(name.end..value.start) == Some(b": ")
+                && self.arena.get(value.end..end) == Some(b"\r\n");
+            if is_line && run.end == name.start {
+                run.end = end;
+                continue;
+            }
+            output.extend_from_slice(&self.arena[run]);
+            run = if is_line { name.start..end } else { 0..0 };
+            if !is_line {
+                for part in [&self.arena[name], b": ", &self.arena[value], b"\r\n"] {
+                    output.extend_from_slice(part);
+                }
+            }
+        }
+        output.extend_from_slice(&self.arena[run]);
+    }
+
     /// Every value of a known name, in order.
     pub fn all(&self, name: Name) -> impl DoubleEndedIterator<Item = &[u8]> {
         self.all_spans(name).map(|span| self.bytes(span))
@@ -274,6 +301,31 @@ mod tests {
         assert_eq!((fields.first(Name::Host), fields.len()), (None, 2));
         fields.add(b"hOsT", b"fourth.example");
         assert_eq!(fields.first(Name::Host), Some(&b"fourth.example"[..]));
+    }
+
+    #[test]
+    fn lines_are_written_wherever_the_fields_lie() {
+        let mut fields = Fields::default();
+        let head = b"GET / HTTP/1.1\r\nA: 1\r\nB:  2\r\nC: 3 \r\nD: 4\r\nE: 5\r\n\r\n";
+        let base = fields.store(head).start as usize;
+        let at = |text: &[u8]| head.windows(text.len()).position(|window| window == text).unwrap() + base;
+        for (name, value) in [(b"A", b"1"), (b"B", b"2"), (b"C", b"3"), (b"D", b"4"), (b"E", b"5")] {
+            let (name, value) = (at(&[name[0], b':']), at(value));
+            fields.push_stored(Span::between(name, name + 1), Span::between(value, value + 1));
+        }
+        fields.set(Name::Te, b"t");
+        fields.add(b"X", b"x");
+        fields.set(Name::Age, b"");
+        let written = |fields: &Fields| {
+            let mut output = b"> ".to_vec();
+            fields.write_lines(&mut output);
+            String::from_utf8(output).unwrap()
+        };
+        assert_eq!(written(&fields), "> A: 1\r\nB: 2\r\nC: 3\r\nD: 4\r\nE: 5\r\nte: t\r\nX: x\r\nage: \r\n");
+        fields.retain(|_, raw, _| raw != b"D");
+        fields.remove(Name::Te);
+        assert_eq!(written(&fields), "> A: 1\r\nB: 2\r\nC: 3\r\nE: 5\r\nX: x\r\nage: \r\n");
+        assert_eq!(written(&Fields::default()), "> ");
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub fn request_open(output: &mut Vec<u8>, request: &Request) {
     output.push(b' ');
     output.extend_from_slice(request.target());
     output.extend_from_slice(b" HTTP/1.1\r\n");
-    lines(output, &request.fields);
+    request.fields.write_lines(output);
 }
 
 /// Appends the status line and fields of a response, without the empty line that ends them.
@@ -33,13 +33,7 @@ pub fn response_open(output: &mut Vec<u8>, response: &Response) {
     output.push(b' ');
     output.extend_from_slice(reason(response.status).as_bytes());
     output.extend_from_slice(b"\r\n");
-    lines(output, &response.fields);
-}
-
-fn lines(output: &mut Vec<u8>, fields: &Fields) {
-    for (_, name, value) in fields.iter() {
-        line(output, name, value);
-    }
+    response.fields.write_lines(output);
 }
 
 /// Appends one field line.
