@@ -129,7 +129,11 @@ pub fn understand(request: &mut Request) -> Result<Facts, Fault> {
         version: request.version,
         framing: Some(framing),
         keep_alive: match request.version {
-            Version::Http10 => says(request, b"keep-alive") && !says(request, b"close"),
+            // Without the word the next bytes are no request. Some readers find none in a list that is not ASCII.
+            Version::Http10 => {
+                let ascii = request.fields.all(Name::Connection).all(<[u8]>::is_ascii);
+                ascii && says(request, b"keep-alive") && !says(request, b"close")
+            }
             Version::Http11 | Version::Http2 => !says(request, b"close"),
         },
         takes_trailers: request.fields.all(Name::Te).any(|value| has_token(value, b"trailers")),
