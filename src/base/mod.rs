@@ -12,6 +12,8 @@ pub mod log;
 pub mod metrics;
 pub mod period;
 pub mod place;
+pub mod rate;
 pub mod settings;
 pub mod size;
 pub mod task;
+pub mod token;
