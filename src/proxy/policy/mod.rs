@@ -1,6 +1,7 @@
-//! What may refuse or change a request on its way: redirect, fixed response, rewrite, HSTS.
+//! What may refuse or change a request on its way: rate limits, redirect, fixed response, rewrite, HSTS.
 
 mod hsts;
+pub mod rate_limit;
 mod redirect;
 mod respond;
 mod rewrite;
