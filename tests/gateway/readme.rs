@@ -16,7 +16,7 @@ use crate::support::streams::Streams;
 use crate::websocket::HANDSHAKE;
 
 /// How the paragraph before each example that is added to the smallest begins.
-const WISHES: [&str; 17] = [
+const WISHES: [&str; 18] = [
     "**Other ports**",
     "**Weights.**",
     "**Backends by name.**",
@@ -29,6 +29,7 @@ const WISHES: [&str; 17] = [
     "**WebSockets**",
     "**Larger uploads and slower backends**",
     "**Backends that speak HTTP/2, gRPC.**",
+    "**Rate limits.**",
     "**Behind another proxy.**",
     "**Behind a load balancer that passes TCP on**",
     "**A backend that wants to know the client's address**",
