@@ -51,6 +51,17 @@ pub fn any_contains(networks: &[Cidr], address: IpAddr) -> bool {
     networks.iter().any(|network| network.contains(address))
 }
 
+/// What counts as one client: an IPv4 address, or the /64 that an IPv6 client can choose its addresses from.
+pub fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,5 +86,13 @@ mod tests {
         for text in ["", "10.0.0.0/33", "ten", "10.0.0/8"] {
             assert!(text.parse::<Cidr>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn the_addresses_of_a_64_are_one_client() {
+        let network = network_of("2001:db8::1".parse().unwrap());
+        assert_eq!(network, network_of("2001:db8::ffff:1".parse().unwrap()));
+        assert_ne!(network, network_of("2001:db8:0:1::1".parse().unwrap()));
+        assert_eq!(network_of("::ffff:10.0.0.1".parse().unwrap()), network_of("10.0.0.1".parse().unwrap()));
     }
 }

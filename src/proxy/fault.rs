@@ -35,6 +35,8 @@ pub enum Fault {
     Misdirected,
     /// No route matches.
     NoRoute,
+    /// A rate limit has no token left for it.
+    RateLimited,
     /// The client went away or stopped reading.
     ClientGone,
     /// HTTP without TLS on a port that speaks TLS.
@@ -161,6 +163,7 @@ impl Fault {
             Self::MethodRefused => facts(501, Downstream, "method_refused", "http_request_denied", true),
             Self::Misdirected => facts(421, Downstream, "misdirected", "http_request_denied", false),
             Self::NoRoute => facts(404, Downstream, "no_route", "destination_not_found", false),
+            Self::RateLimited => facts(429, Downstream, "rate_limited", "http_request_denied", false),
             Self::ClientGone => facts(499, Downstream, "client_gone", "http_request_error", true),
             Self::PlainHttp => facts(400, Downstream, "plain_http", "http_request_error", true),
             Self::ProxyHeaderUntrusted => facts(403, Downstream, "proxy_header_untrusted", "http_request_denied", true),

@@ -13,6 +13,7 @@ use crate::proxy::balance::{Endpoint, Pool};
 use crate::proxy::http::h1::head::HeadLimits;
 use crate::proxy::listen::limit::Gauge;
 use crate::proxy::listen::{Bind, Timeouts};
+use crate::proxy::policy::rate_limit::{RateLimits, RouteLimits};
 use crate::proxy::policy::{Hsts, Mirror, Policies, Redirect, Respond, Rewrite, Split};
 use crate::proxy::route::{self, EncodedSlash};
 use crate::proxy::tls::Frontend;
@@ -29,6 +30,8 @@ pub struct Snapshot {
     pub routes: route::Table<Arc<Route>>,
     /// The pools, in the order of the config.
     pub pools: Vec<Arc<Pool>>,
+    /// `[rate_limit]`, and the buckets of every limit.
+    pub rate_limits: Arc<RateLimits>,
     /// `Strict-Transport-Security` by host.
     pub hsts: Arc<Hsts>,
     /// Peers whose forwarding fields and PROXY headers are believed.
@@ -93,6 +96,8 @@ pub struct Route {
     pub label: Label,
     /// What it does.
     pub action: Action,
+    /// Its own rate limits.
+    pub rate_limits: RouteLimits,
     /// Changes the path that the backend gets.
     pub rewrite: Option<Rewrite>,
     /// Whether `%2F` in the path is refused.

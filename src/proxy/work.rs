@@ -162,6 +162,7 @@ mod tests {
             listeners: Vec::new(),
             routes: route::Table::build([]),
             pools: Vec::new(),
+            rate_limits: Arc::default(),
             hsts: Arc::new(Hsts::default()),
             trusted_proxies: Vec::new(),
             tunnel_drain: Duration::ZERO,

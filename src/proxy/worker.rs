@@ -243,6 +243,11 @@ impl Worker {
         self.metrics.refused(fault.reason(), route);
     }
 
+    /// Counts what would have been refused by a policy that is set to observe.
+    pub fn observed(&self, fault: Fault, route: Label) {
+        self.metrics.observed(fault.reason(), route);
+    }
+
     /// The worker that is clearly less loaded than this one, where there is one.
     pub fn less_loaded(&self) -> Option<&Place> {
         let (_, place) =

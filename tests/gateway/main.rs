@@ -31,6 +31,7 @@ mod names_that_fail;
 mod observing;
 mod outage;
 mod proxy_protocol;
+mod rate_limits;
 mod readme;
 mod readme_doors;
 mod reasons;

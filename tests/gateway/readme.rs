@@ -16,7 +16,7 @@ use crate::support::streams::Streams;
 use crate::websocket::HANDSHAKE;
 
 /// How the paragraph before each example that is added to the smallest begins.
-const WISHES: [&str; 20] = [
+const WISHES: [&str; 21] = [
     "**Other ports**",
     "**Weights.**",
     "**A canary, and switching over.**",
@@ -32,6 +32,7 @@ const WISHES: [&str; 20] = [
     "**WebSockets**",
     "**Larger uploads and slower backends**",
     "**Backends that speak HTTP/2, gRPC.**",
+    "**Rate limits.**",
     "**Behind another proxy.**",
     "**Behind a load balancer that passes TCP on**",
     "**A backend that wants to know the client's address**",

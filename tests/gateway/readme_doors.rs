@@ -49,3 +49,17 @@ fn unix_sockets_are_a_way_in_and_a_way_out() {
 
     assert_eq!(gateway.connect_unix("http.sock").ask(request).text(), "from the app");
 }
+
+#[test]
+fn rate_limits_hold_as_the_page_says() {
+    let served = Served::example("**Rate limits.**");
+    let ask = |host: &str| served.ask("GET", host, "/", "X-Api-Key: k\r\n");
+
+    assert_eq!([ask("limited.example.com").status, ask("limited.example.com").status], [200; 2]);
+
+    let refused = ask("limited.example.com");
+    assert_eq!(refused.status, 429, "{refused:?}");
+    assert_eq!(refused.field("ratelimit-policy"), Some("\"header:x-api-key\";q=1000;w=3600"));
+    assert!(refused.field("retry-after").is_some());
+    assert_eq!(ask("example.com").status, 200);
+}

@@ -1,9 +1,11 @@
 //! Who does the work: workers among themselves, backends by their weights.
 
+use std::net::SocketAddr;
 use std::process::Command;
 
 use crate::support::backend::Backend;
-use crate::support::configs::HTTPS;
+use crate::support::client::Client;
+use crate::support::configs::{HTTP, HTTPS};
 use crate::support::gateway::Gateway;
 use crate::support::load::{answered, h2load};
 
@@ -35,6 +37,32 @@ fn eight_connections_keep_two_workers_both_busy() {
     println!("{requests} requests; the workers ran {} and {} ms", busy[0] / 1_000_000, busy[1] / 1_000_000);
     // The machine may be doing other things on one core, so half of an even share is asked for.
     assert!(busy.iter().all(|time| time * 4 >= busy[0] + busy[1]), "{busy:?}");
+}
+
+#[test]
+fn two_workers_share_one_limit() {
+    let limits = "[rate_limit]\nper_ip = { rate = \"1/h\", burst = 300 }\nglobal = { rate = \"1/h\", burst = 200 }\n";
+    let route = "[[route]]\nrespond = { status = 200 }\n";
+    let gateway = Gateway::serving(&format!("[server]\nworkers = 2\n{limits}{HTTP}{route}"));
+    let (before, address) = (worker_times(&gateway), gateway.address("http"));
+
+    let counts = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..8).map(|_| scope.spawn(move || served(address, 100))).collect();
+        clients.into_iter().map(|client| client.join().unwrap()).sum::<usize>()
+    });
+
+    assert_eq!(counts, 200, "the global limit, to the request");
+    let after = worker_times(&gateway);
+    assert!(before.iter().zip(after).all(|(before, after)| after > *before), "one worker did it all");
+    let left = gateway.ask_admin("/metrics").text();
+    assert!(left.contains("portcullis_refused_total{reason=\"rate_limited\",route=\"*/*\"} 600\n"), "{left}");
+}
+
+/// How many of so many requests on one connection are served.
+fn served(address: SocketAddr, requests: usize) -> usize {
+    let mut client = Client::tcp(address);
+    let statuses = (0..requests).map(|_| client.ask("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").status);
+    statuses.filter(|status| *status == 200).count()
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::{none, root};
 
 /// The keys that a test changes: the test, by file and name, and the keys as they stand in `config/reference.toml`, with `*` for a
 /// name that users choose.
-const SEEN: [(&str, &str, &[&str]); 61] = [
+const SEEN: [(&str, &str, &[&str]); 68] = [
     ("keys_process", "include_brings_in_other_files_which_are_watched_too", &["include"]),
     ("keys_process", "state_dir_is_where_the_gateway_keeps_what_it_makes", &["server.state_dir"]),
     ("keys_process", "workers_is_the_number_of_threads_that_serve", &["server.workers"]),
@@ -20,6 +20,29 @@ const SEEN: [(&str, &str, &[&str]); 61] = [
     ("keys_logs", "level_says_how_much_is_told", &["log.level"]),
     ("keys_logs", "sample_leaves_out_requests_but_no_failures", &["log.access.sample"]),
     ("keys_logs", "the_access_log_can_be_a_file_which_sighup_opens_anew", &["log.access.path"]),
+    (
+        "rate_limits",
+        "a_client_beyond_per_ip_is_told_when_to_come_back",
+        &["rate_limit.per_ip.rate", "rate_limit.per_ip.burst"],
+    ),
+    (
+        "rate_limits",
+        "what_is_refused_costs_nothing_of_the_global_limit",
+        &["rate_limit.global.rate", "rate_limit.global.burst"],
+    ),
+    ("rate_limits", "exempt_clients_and_routes_that_say_false_have_no_limit", &["rate_limit.exempt"]),
+    ("rate_limits", "observing_refuses_nothing_and_tells_everything", &["rate_limit.mode"]),
+    (
+        "rate_limits",
+        "who_goes_on_knocking_waits_longer_each_time_up_to_max",
+        &["rate_limit.penalty.factor", "rate_limit.penalty.max"],
+    ),
+    (
+        "rate_limits",
+        "each_key_of_a_route_counts_what_it_says",
+        &["route.rate_limit.rate", "route.rate_limit.burst", "route.rate_limit.key"],
+    ),
+    ("rate_limits", "every_limit_of_a_list_holds_and_the_one_that_refused_is_named", &["route.rate_limit"]),
     ("listeners", "listeners_come_and_go_and_the_others_serve_on", &["listener.name", "listener.bind"]),
     ("limits", "connections_are_limited_per_listener", &["listener.max_connections"]),
     ("limits", "connections_are_limited_per_client_address", &["listener.max_connections_per_ip"]),

@@ -26,6 +26,7 @@ pub(super) struct Facts {
     pub(super) generation: AtomicU64,
     reloads: [AtomicU64; RELOADS.len()],
     pub(super) dropped_lines: Arc<AtomicU64>,
+    pub(super) rate_limit_keys: Arc<AtomicU64>,
     certificates: Mutex<BTreeMap<String, i64>>,
     weights: Mutex<BTreeMap<(String, String), u32>>,
 }
@@ -72,6 +73,12 @@ impl Facts {
         for ((_, outcome), number) in RELOADS.iter().zip(&self.reloads) {
             visitor.sample("", &[("outcome", outcome)], count(number.load(Relaxed)));
         }
+        visitor.family(
+            "portcullis_rate_limit_keys",
+            "Clients, hosts and values of fields that rate limits keep a bucket for.",
+            Kind::Gauge,
+        );
+        visitor.sample("", &[], count(self.rate_limit_keys.load(Relaxed)));
         visitor.family(
             "portcullis_log_lines_dropped_total",
             "Lines of the event and access log that were not written: the queue was full or the file could not be written.",

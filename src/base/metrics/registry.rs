@@ -31,6 +31,7 @@ pub(super) struct Families {
     pub(super) requests: Family<Counter, 3>,
     pub(super) request_durations: Family<Histogram, 1>,
     pub(super) refused: Family<Counter, 2>,
+    pub(super) observed: Family<Counter, 2>,
     pub(super) retries: Family<Counter, 2>,
     pub(super) mirrored: Family<Counter, 2>,
     pub(super) connections_open: Family<Counter, 1>,
@@ -91,6 +92,11 @@ impl Registry {
         Arc::clone(&self.0.facts.dropped_lines)
     }
 
+    /// Where the limiter tells how many keys have a bucket.
+    pub fn rate_limit_keys(&self) -> &Arc<AtomicU64> {
+        &self.0.facts.rate_limit_keys
+    }
+
     /// Everything in the Prometheus text format, in an order that stays the same.
     pub fn exposition(&self) -> String {
         let mut exposition = Exposition::default();
@@ -135,6 +141,8 @@ impl Scrape<'_> {
         self.histogram("portcullis_request_duration_seconds", help, &families.request_durations, ["route"]);
         let help = "Requests that were refused or failed, by reason.";
         self.counter("portcullis_refused_total", help, &families.refused, ["reason", "route"]);
+        let help = "Requests that policies set to observe would have refused, by reason.";
+        self.counter("portcullis_observed_total", help, &families.observed, ["reason", "route"]);
         let help = "Requests sent again to a backend, and what came of it.";
         self.counter("portcullis_retries_total", help, &families.retries, ["pool", "outcome"]);
         let help = "Copies of requests to a mirror's pool: answered, failed, or dropped as too large or too many.";

@@ -8,6 +8,7 @@ use super::{Node, Scalar, Setting, Shape, Table};
 use crate::base::cidr::Cidr;
 use crate::base::period::Period;
 use crate::base::place::At;
+use crate::base::rate::Rate;
 use crate::base::size::Size;
 
 impl<T: Setting> Setting for At<T> {
@@ -128,7 +129,7 @@ impl Setting for PathBuf {
     }
 }
 
-/// The three types of this floor that parse themselves.
+/// The types of this floor that parse themselves.
 macro_rules! parsed {
     ($($kind:ty: $what:literal, $example:literal, $pattern:expr;)*) => {$(
         impl Setting for $kind {
@@ -150,6 +151,7 @@ macro_rules! parsed {
 parsed! {
     Period: "a duration", "30s", Some(r"^\s*([0-9]+\s*(ms|s|m|min|h|d)\s*)+$|\$\{");
     Size: "a size", "16 MiB", Some(r"^\s*[0-9]+\s*([KkMmGgTt][Ii]?)?[Bb]?\s*$|\$\{");
+    Rate: "a rate", "100/s", Some(r"^\s*[0-9]+\s*/\s*(s|sec|second|m|min|minute|h|hour)\s*$|\$\{");
     Cidr: "a network", "10.0.0.0/8", None;
 }
 

@@ -36,6 +36,7 @@ pub fn readdressed(
             listeners: before.listeners.clone(),
             routes: before.routes.map(|route| rerouted(route, &changed)),
             pools,
+            rate_limits: Arc::clone(&before.rate_limits),
             hsts: Arc::clone(&before.hsts),
             trusted_proxies: before.trusted_proxies.clone(),
             tunnel_drain: before.tunnel_drain,

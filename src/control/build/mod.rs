@@ -17,6 +17,7 @@ use crate::base::settings::{Problem, Severity};
 use crate::control::config::Config;
 use crate::proxy::balance::{Pool, Resolution, Settings};
 use crate::proxy::policy::Hsts;
+use crate::proxy::policy::rate_limit::RateLimits;
 use crate::proxy::snapshot::Snapshot;
 
 pub use addresses::readdressed;
@@ -37,7 +38,7 @@ pub struct Built {
 }
 
 /// Compiles `config` with the addresses that `resolution` has for the names of backends. What `previous` has under the same
-/// name goes on: counts, connections, certificates, tickets, the order of backends.
+/// name goes on: counts, connections, certificates, tickets, the order of backends, the buckets of rate limits.
 ///
 /// # Errors
 /// Every problem, at once. Without `previous`, at the start and in `check`, a certificate or CA that cannot be used is one; at
@@ -55,7 +56,13 @@ pub fn build(
     let backends = backends::read(&config.pools, previous.map(|built| &built.backends), &mut problems);
     let pools = pools(config, registry, (&backends, resolution), previous);
     let listeners = listeners::compile(config, registry, &certificates, previous, &mut problems);
-    let routes = routes::compile(config, registry, &pools);
+    let before = previous.map(|built| built.snapshot.as_ref());
+    let rate_limits = RateLimits::build(
+        &config.rate_limit,
+        registry.rate_limit_keys(),
+        before.map(|snapshot| snapshot.rate_limits.as_ref()),
+    );
+    let routes = routes::compile(config, registry, (&pools, &rate_limits), before);
     let (errors, warnings) = problems.into_iter().partition::<Vec<_>, _>(|problem| problem.severity == Severity::Error);
     if !errors.is_empty() {
         return Err(errors.into_iter().chain(warnings).collect());
@@ -66,6 +73,7 @@ pub fn build(
         config_generation: previous.map_or(1, |built| built.snapshot.config_generation + 1),
         listeners,
         routes,
+        rate_limits: Arc::new(rate_limits),
         hsts: Arc::new(Hsts::new(hsts)),
         trusted_proxies: config.server.trusted_proxies.value.clone(),
         tunnel_drain: config.server.tunnel_drain.0,

@@ -6,12 +6,20 @@ use std::sync::Arc;
 use crate::base::metrics::Registry;
 use crate::control::config::Config;
 use crate::proxy::balance::Pool;
+use crate::proxy::policy::rate_limit::RateLimits;
 use crate::proxy::policy::{Mirror, Policies, Redirect, Respond, Rewrite, Split};
 use crate::proxy::route::{ActionSettings, Entry, PathPattern, RewriteSettings, Settings, Table};
-use crate::proxy::snapshot::{Action, Route};
+use crate::proxy::snapshot::{Action, Route, Snapshot};
 
-/// Compiles every route. The config has resolved every name already.
-pub(super) fn compile(config: &Config, registry: &Registry, pools: &[Arc<Pool>]) -> Table<Arc<Route>> {
+/// Compiles every route. The config has resolved every name already. Buckets of a route of the same name in `previous` go on.
+pub(super) fn compile(
+    config: &Config,
+    registry: &Registry,
+    (pools, rate_limits): (&[Arc<Pool>], &RateLimits),
+    previous: Option<&Snapshot>,
+) -> Table<Arc<Route>> {
+    let known = previous.into_iter().flat_map(|snapshot| snapshot.routes.iter());
+    let known: HashMap<&str, &Arc<Route>> = known.map(|route| (route.name.as_str(), route)).collect();
     let pools: HashMap<&str, &Arc<Pool>> = pools.iter().map(|pool| (pool.name.as_str(), pool)).collect();
     Table::build(config.routes.iter().filter_map(|settings| {
         let route = Route {
@@ -22,6 +30,10 @@ pub(super) fn compile(config: &Config, registry: &Registry, pools: &[Arc<Pool>])
                 .mirror
                 .as_ref()
                 .and_then(|mirror| Some(Mirror::new(Arc::clone(pools.get(mirror.pool.as_str())?), mirror.percent))),
+            rate_limits: rate_limits.of_route(
+                &settings.policies.rate_limit,
+                known.get(settings.name.as_str()).map(|route| &route.rate_limits),
+            ),
             rewrite: settings.rewrite.as_ref().map(|rewrite| compiled(&rewrite.value, settings)),
             encoded_slash: settings.encoded_slash,
             body_limit: settings.body_limit.limit(),

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::{Admin, Log, Server};
 use crate::base::place::{At, Place};
 use crate::base::settings::{Node, Scalar, Section, Setting, Shape, Table};
+use crate::proxy::policy::rate_limit;
 use crate::proxy::{balance, listen, route, tls};
 
 /// What the files say. Some of it may be wrong, which has been reported.
@@ -14,6 +15,7 @@ pub(super) struct Draft {
     pub(super) server: Server,
     pub(super) admin: Admin,
     pub(super) log: Log,
+    pub(super) rate_limit: rate_limit::Settings,
     pub(super) objects: Objects,
 }
 
@@ -42,9 +44,10 @@ impl Draft {
             Admin::keys(section, if section.is_recording() { Path::new("state") } else { &state_dir })
         });
         let log = section.table("log", "The event log and the access log.", Log::keys);
+        let rate_limit = section.table("rate_limit", "Limits for every route.", rate_limit::Settings::keys);
         let mut objects = Objects::default();
         objects.add(section);
-        Self { server, admin, log, objects }
+        Self { server, admin, log, rate_limit, objects }
     }
 }
 
@@ -56,7 +59,7 @@ pub(super) fn includes(section: &mut Section<'_>, doc: &'static str) -> Vec<At<S
 impl Objects {
     /// The keys of an included file.
     pub(super) fn add_included(&mut self, section: &mut Section<'_>) {
-        for name in ["include", "server", "admin", "log"] {
+        for name in ["include", "server", "admin", "log", "rate_limit"] {
             section.misplaced(
                 name,
                 "move it to the main config file: included files hold listeners, certificates, hosts, routes and pools",

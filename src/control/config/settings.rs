@@ -8,6 +8,7 @@ use crate::base::log::Settings as Log;
 use crate::base::period::Period;
 use crate::base::place::At;
 use crate::base::settings::{Node, Scalar, Section, Setting, Shape};
+use crate::proxy::policy::rate_limit;
 use crate::proxy::{balance, listen, route, tls};
 
 /// A whole config. Holding one means that every value is checked and every name resolves.
@@ -19,6 +20,8 @@ pub struct Config {
     pub admin: Admin,
     /// `[log]`.
     pub log: Log,
+    /// `[rate_limit]`.
+    pub rate_limit: rate_limit::Settings,
     /// `[[listener]]`, at least one: 443 with TLS and 80 redirecting where the file has none.
     pub listeners: Vec<listen::Settings>,
     /// `[[certificate]]`.

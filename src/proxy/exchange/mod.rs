@@ -1,6 +1,7 @@
 //! THE SPINE, second half: one request and its response.
 
 mod forward;
+mod limit;
 mod mirror;
 mod record;
 mod reply;
@@ -22,7 +23,7 @@ use crate::proxy::http::body::{Downstream, Length};
 use crate::proxy::http::forwarded::{self, Client, Forwarding, RequestIds};
 use crate::proxy::http::{Deciding, Host, answer, hop_by_hop};
 use crate::proxy::message::{Name, Request, Response, Span};
-use crate::proxy::policy::{self, Choice, Split, headers};
+use crate::proxy::policy::{self, Choice, Split, headers, rate_limit};
 use crate::proxy::route::{EncodedSlash, Facts};
 use crate::proxy::snapshot::{Action, Listener, Route};
 use crate::proxy::upstream::Trip;
@@ -50,6 +51,10 @@ struct Exchange<'a> {
     /// The cookie of a split that the client is to be given.
     cookie: Option<[u8; 16]>,
     trip: Trip,
+    /// The rate limit that refused it.
+    limited: Option<rate_limit::Refusal>,
+    /// What it would have been refused for first, had a policy not been set to observe.
+    observed: Option<Fault>,
 }
 
 /// Runs one exchange: takes ONE snapshot, always produces a response where the client is still there, writes the log line and
@@ -75,6 +80,8 @@ pub async fn exchange<D: Downstream>(
         route: None,
         cookie: None,
         trip: Trip::default(),
+        limited: None,
+        observed: None,
     };
     let _counted = connection.worker.load().count();
     let result = match arrived {
@@ -115,6 +122,9 @@ impl Exchange<'_> {
         let facts = Facts { listener: &self.listener.name, host: host.name(), path: path.as_str(), request };
         let route = Arc::clone(snapshot.routes.find(&facts).ok_or(Fault::NoRoute)?);
         self.route = Some(Arc::clone(&route));
+        // The order at the edge: what a client may send, whether it may at all, and only then what all may send together.
+        self.limit_client(&route, host.name(), request)?;
+        self.limit_all(&route, host.name(), request)?;
         if path.has_encoded_slash() && route.encoded_slash == EncodedSlash::Refuse {
             return Err(Fault::Malformed(Malformed::Path));
         }

@@ -12,6 +12,14 @@ use crate::proxy::message::{Name, Request, Response};
 use crate::proxy::worker::Worker;
 
 impl Exchange<'_> {
+    /// Counts what a policy that is set to observe would have refused, and keeps the first such reason for the log line. The
+    /// request goes on.
+    pub(super) fn observe(&mut self, fault: Fault) {
+        let label = self.route.as_deref().map_or(Label::NONE, |route| route.label);
+        self.connection.worker.observed(fault, label);
+        self.observed.get_or_insert(fault);
+    }
+
     /// Writes the log line and the counters.
     pub(super) fn record(&self, request: &Request, response: &Response, fault: Option<Fault>) {
         let worker = &self.connection.worker;
@@ -41,6 +49,7 @@ impl Exchange<'_> {
             retries: self.trip.retries,
             request_id: request.fields.first(Name::XRequestId).unwrap_or(b""),
             reason: fault.map(Fault::reason),
+            observed: self.observed.map(Fault::reason),
             tls: self.connection.tls.as_ref().map(|tls| tls.version),
             user_agent: request.fields.first(Name::UserAgent),
             referer: request.fields.first(Name::Referer),
@@ -81,6 +90,7 @@ pub fn refused(worker: &Worker, caller: &Caller<'_>, fault: Fault) {
         retries: 0,
         request_id: b"",
         reason: Some(fault.reason()),
+        observed: None,
         tls: caller.tls,
         user_agent: None,
         referer: None,

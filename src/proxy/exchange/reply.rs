@@ -58,12 +58,21 @@ impl Exchange<'_> {
         // A client that does not take its refusal is left to the close that follows.
         if grpc::is_call(request) {
             grpc::refusal(fault, response);
+            self.add_limit(response);
             self.start(client, request, response, Length::Empty);
             let _ = self.deliver(client).await;
         } else {
             let mut body = Vec::new();
             answer::refusal(fault, response, &mut body);
+            self.add_limit(response);
             let _ = self.reply(client, request, response, &body).await;
+        }
+    }
+
+    /// Says in the answer which rate limit refused the request, where one did.
+    fn add_limit(&self, response: &mut Response) {
+        if let Some(limited) = &self.limited {
+            limited.add_fields(response);
         }
     }
 

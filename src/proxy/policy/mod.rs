@@ -1,10 +1,12 @@
-//! What may refuse or change a request on its way: redirect, fixed response, rewrite, splits, mirrors, header fields, CORS, HSTS.
+//! What may refuse or change a request on its way: rate limits, redirect, fixed response, rewrite, splits, mirrors, header fields,
+//! CORS, HSTS.
 
 mod cors;
 pub mod headers;
 mod hsts;
 mod mirror;
 mod policies;
+pub mod rate_limit;
 mod redirect;
 mod respond;
 mod rewrite;

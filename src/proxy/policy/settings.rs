@@ -2,11 +2,14 @@
 
 use super::cors::CorsSettings;
 use super::headers::TransformSettings;
+use super::rate_limit;
 use crate::base::settings::Section;
 
 /// The policies of one `[[route]]`, as they are written.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
+    /// Its own rate limits.
+    pub rate_limit: rate_limit::RouteSettings,
     /// What is changed in the fields of requests on their way to the backend.
     pub request_headers: TransformSettings,
     /// What is changed in the fields of answers on their way to the client.
@@ -28,6 +31,12 @@ impl Settings {
             section.problem(place, message, "remove it, or use `response_headers`");
         }
         Self {
+            rate_limit: section
+                .key(
+                    "rate_limit",
+                    "Limits beside those of [rate_limit]: a rate for each client, a table, or a list of them. false: no limit holds for the route.",
+                )
+                .or(rate_limit::RouteSettings::default()),
             request_headers: section.table(
                 "request_headers",
                 "What is changed in the header fields of requests on their way to the backend, last of all.",

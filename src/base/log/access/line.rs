@@ -45,7 +45,13 @@ fn text_fields(entry: &Entry<'_>, out: &mut Vec<u8>) {
     word(" listener=", entry.listener.as_bytes());
     word(" route=", entry.route.as_bytes());
     word(" id=", entry.request_id);
-    for (name, value) in [(" reason=", entry.reason), (" tls=", entry.tls), (" backend=", entry.backend)] {
+    let said = [
+        (" reason=", entry.reason),
+        (" observed=", entry.observed),
+        (" tls=", entry.tls),
+        (" backend=", entry.backend),
+    ];
+    for (name, value) in said {
         if let Some(value) = value {
             word(name, value.as_bytes());
         }
@@ -81,6 +87,7 @@ pub(super) fn json(entry: &Entry<'_>, stamp: &mut Stamp, out: &mut Vec<u8>) {
         ("backend", entry.backend.map(str::as_bytes)),
         ("request_id", Some(entry.request_id)),
         ("reason", entry.reason.map(str::as_bytes)),
+        ("observed", entry.observed.map(str::as_bytes)),
         ("tls", entry.tls.map(str::as_bytes)),
         ("user_agent", entry.user_agent),
         ("referer", entry.referer),
@@ -156,6 +163,7 @@ mod tests {
             retries: 1,
             request_id: b"01ab",
             reason: None,
+            observed: None,
             tls: Some("TLSv1.3"),
             user_agent: Some(b"curl/8.0"),
             referer: None,
