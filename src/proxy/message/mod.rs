@@ -8,7 +8,7 @@ mod name;
 mod spare;
 
 pub use fields::{Field, Fields, NameSet, Span, list_members};
-pub use name::Name;
+pub use name::{Name, is_token};
 pub use spare::{Set, Spare};
 
 /// The protocol version a message was received in.

@@ -95,6 +95,11 @@ impl Name {
     }
 }
 
+/// A token of RFC 9110 §5.6.2, which methods and the names of fields and cookies are.
+pub fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
 /// Whether `raw` is `text`, which is in lower case and as long, compared without case: eight bytes at a time.
 fn is_text(raw: &[u8], text: &[u8]) -> bool {
     let (Some(raw_end), Some(text_end)) = (raw.last_chunk(), text.last_chunk()) else {

@@ -3,6 +3,7 @@
 use super::{HeaderSettings, ValuePattern};
 use crate::base::place::At;
 use crate::base::settings::{Node, Section, Setting, Shape};
+use crate::proxy::message::is_token;
 
 /// Field names are compared in lower case.
 pub(super) fn field(section: &Section<'_>, name: &At<String>, value: ValuePattern) -> Option<HeaderSettings> {
@@ -15,11 +16,6 @@ pub(super) fn field(section: &Section<'_>, name: &At<String>, value: ValuePatter
         return None;
     }
     Some(HeaderSettings { name: At::new(name.to_ascii_lowercase(), name.place), value })
-}
-
-/// A token of RFC 9110 section 5.6.2.
-fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
 /// A method as it is written.
