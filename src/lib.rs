@@ -31,8 +31,8 @@
 //! * Nothing imports upward, `proxy` never names `control`, and there is no import cycle. `tests/tidy` holds the floors.
 //! * Control writes, data reads, through two crossings: [`proxy::snapshot::Live`], the current snapshot, and
 //!   [`proxy::tls::CertSlot`], a certificate swapped in place. An exchange takes ONE snapshot and ends under it.
-//! * A connection lives and dies on one worker. Workers share the snapshot, the limits of connections, the endpoints with their
-//!   counts, and the cursor of each pool; nothing else, so that nothing is locked for a request.
+//! * A connection lives and dies on one worker. Workers share the snapshot, the limits of connections, the endpoints with
+//!   their counts and what was measured of them, and the cursor of each pool; nothing else, so that nothing is locked for a request.
 //! * A request has one meaning to every part that sees it, or it is refused: one framing, one host, one deciding path.
 //! * Every size, count and time is bounded. Deadlines are alarms on a coarse clock ([`base::alarm`]), not timers.
 //! * Workers dial addresses and never look up a name. [`control::resolve`] does, and an answer that differs is a new snapshot

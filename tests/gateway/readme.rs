@@ -16,9 +16,10 @@ use crate::support::streams::Streams;
 use crate::websocket::HANDSHAKE;
 
 /// How the paragraph before each example that is added to the smallest begins.
-const WISHES: [&str; 17] = [
+const WISHES: [&str; 18] = [
     "**Other ports**",
     "**Weights.**",
+    "**Other ways to choose a backend.**",
     "**Backends by name.**",
     "**One path to another pool**",
     "**All subdomains**",
