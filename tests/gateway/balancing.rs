@@ -123,7 +123,6 @@ fn each_value_of_hash_by_has_its_backend() {
             assert_eq!(names.len(), 3, "{hash_by}: without a key by turns");
         }
     }
-    // One client on several connections.
     let gateway = Gateway::serving(&config("balance = \"hash\"\nhash_by = \"ip\"", &plain(&backends)));
     let names: BTreeSet<_> = (0..20).map(|_| gateway.connect("http").ask(GET).text()).collect();
     assert_eq!(names.len(), 1, "{names:?}");
@@ -234,12 +233,13 @@ fn a_backup_is_asked_only_where_the_others_cannot_be() {
         assert_eq!(answers(&mut client, 20).into_keys().collect::<Vec<_>>(), ["ok"], "{balance}");
 
         first.stop();
-
         for method in ["GET", "POST"] {
             let request = format!("{method} / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
             assert_eq!(client.ask(request).text(), "backup", "{balance} {method}");
         }
-        assert_eq!(shown(&gateway)["backends"][1]["backup"], true);
+        let backends = shown(&gateway)["backends"].clone();
+        assert_eq!(backends[1]["backup"], true);
+        assert_eq!(backends[0]["active_requests"], 0, "failures are counted off");
         first.start();
         // `ewma` remembers for a while how it failed, but no backup is better than it.
         assert_eq!(client.ask(GET).text(), "ok", "{balance}");
