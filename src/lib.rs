@@ -32,8 +32,8 @@
 //! * Control writes, data reads, through two crossings: [`proxy::snapshot::Live`], the current snapshot, and
 //!   [`proxy::tls::CertSlot`], a certificate swapped in place. An exchange takes ONE snapshot and ends under it.
 //! * A connection lives and dies on one worker. Workers share the snapshot, the limits of connections, the endpoints with their
-//!   counts, the cursor of each pool, and the buckets of rate limits; nothing else. Nothing is locked for a request but the
-//!   shard of a bucket, where a rate limit holds for it.
+//!   counts and what was measured of them, the cursor of each pool, and the buckets of rate limits; nothing else. Nothing is
+//!   locked for a request but the shard of a bucket, where a rate limit holds for it.
 //! * A request has one meaning to every part that sees it, or it is refused: one framing, one host, one deciding path.
 //! * Every size, count and time is bounded. Deadlines are alarms on a coarse clock ([`base::alarm`]), not timers.
 //! * Workers dial addresses and never look up a name. [`control::resolve`] does, and an answer that differs is a new snapshot

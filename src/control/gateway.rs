@@ -161,12 +161,6 @@ impl Gateway {
             let end = certificate.slot.current().not_after.duration_since(std::time::UNIX_EPOCH);
             (certificate.slot.name().to_string(), end.map_or(0, |end| i64::try_from(end.as_secs()).unwrap_or(i64::MAX)))
         }));
-        registry.set_weights(self.live.config.pools.iter().flat_map(|pool| {
-            let name = pool.name.value.clone();
-            pool.backends
-                .iter()
-                .map(move |backend| ((name.clone(), backend.url.text.clone()), u32::from(backend.weight)))
-        }));
     }
 
     /// What is a reason to reload: what is live, and what the last refused reload read, which is being mended.

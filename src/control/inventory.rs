@@ -9,6 +9,7 @@ use std::time::{Instant, SystemTime};
 use time::OffsetDateTime;
 
 use crate::base::clock;
+use crate::base::metrics::Weights;
 use crate::control::admin::status::{Backend, Certificate, Listener, Pool, Problem, Status};
 use crate::control::build;
 use crate::proxy::balance::{self, Endpoint, Question};
@@ -104,9 +105,22 @@ impl Inventory {
         }
     }
 
+    /// The weight that each backend has now, by pool and backend.
+    pub fn weights(shared: &Shared) -> Weights {
+        let of_pool = |pool: &Arc<balance::Pool>| {
+            let weight = |backend| (key(pool, backend), pool.current_weight(backend));
+            pool.backends.iter().map(weight).collect::<Vec<_>>()
+        };
+        shared.live.load().pools.iter().flat_map(of_pool).collect()
+    }
+
     fn changing(&self) -> MutexGuard<'_, Changing> {
         self.0.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn key(pool: &balance::Pool, backend: &balance::Backend) -> (String, String) {
+    (pool.name.clone(), backend.url.text.clone())
 }
 
 /// Numbers by pool, backend and outcome.
@@ -130,13 +144,15 @@ fn pool(pool: &balance::Pool, sums: &Sums, unresolved: &HashMap<Question, String
             url: backend.url.text.clone(),
             addresses: endpoints().map(|endpoint| endpoint.address.to_string()).collect(),
             weight: u32::from(backend.weight),
-            active_requests: endpoints().map(|endpoint| u64::from(endpoint.active())).sum(),
+            current_weight: pool.current_weight(backend),
+            backup: backend.backup,
+            active_requests: endpoints().map(|endpoint| u64::from(endpoint.load.active())).sum(),
             requests,
             failures,
             problem: backend.url.question().and_then(|question| unresolved.get(&question).cloned()),
         }
     });
-    Pool { name: pool.name.clone(), balance: "round_robin".to_owned(), backends: backends.collect() }
+    Pool { name: pool.name.clone(), balance: pool.algorithm().name().to_owned(), backends: backends.collect() }
 }
 
 fn certificate(certificate: &build::Certificate) -> Certificate {

@@ -14,6 +14,7 @@ use crate::control::accept::{Accepted, Source, Watched, accept};
 use crate::control::admin;
 use crate::control::config::{self, AdminListen, Workers};
 use crate::control::gateway::Gateway;
+use crate::control::inventory::Inventory;
 use crate::control::reload::{Changed, Timing, Watch};
 use crate::control::resolve::Names;
 use crate::control::signals::Signals;
@@ -137,10 +138,11 @@ async fn admin_server(gateway: &Gateway) -> Result<Option<admin::Server>, String
     let AdminListen::Tcp(address) = &settings.listen else { return Ok(None) };
     let token = admin::Token::load_or_create(&settings.token_file).map_err(|error| line(&error))?;
     let (inventory, shared) = (gateway.inventory().clone(), Arc::clone(&gateway.shared));
-    let ready = inventory.clone();
+    let (ready, weighing) = (inventory.clone(), Arc::clone(&shared));
     let sources = admin::Sources {
         registry: gateway.shared.registry.clone(),
         is_ready: Arc::new(move || ready.is_ready()),
+        weights: Arc::new(move || Inventory::weights(&weighing)),
         status: Arc::new(move || inventory.status(&shared)),
     };
     let server = admin::Server::bind(address.value, token, sources).await;

@@ -3,6 +3,7 @@
 
 mod aborts;
 mod backends;
+mod balancing;
 mod churn;
 mod deadlines;
 mod demo;

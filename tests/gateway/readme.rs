@@ -16,9 +16,10 @@ use crate::support::streams::Streams;
 use crate::websocket::HANDSHAKE;
 
 /// How the paragraph before each example that is added to the smallest begins.
-const WISHES: [&str; 21] = [
+const WISHES: [&str; 22] = [
     "**Other ports**",
     "**Weights.**",
+    "**Other ways to choose a backend.**",
     "**A canary, and switching over.**",
     "**A mirror.**",
     "**Backends by name.**",

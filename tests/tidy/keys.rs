@@ -8,7 +8,7 @@ use crate::{none, root};
 
 /// The keys that a test changes: the test, by file and name, and the keys as they stand in `config/reference.toml`, with `*` for a
 /// name that users choose.
-const SEEN: [(&str, &str, &[&str]); 68] = [
+const SEEN: [(&str, &str, &[&str]); 70] = [
     ("keys_process", "include_brings_in_other_files_which_are_watched_too", &["include"]),
     ("keys_process", "state_dir_is_where_the_gateway_keeps_what_it_makes", &["server.state_dir"]),
     ("keys_process", "workers_is_the_number_of_threads_that_serve", &["server.workers"]),
@@ -132,6 +132,8 @@ const SEEN: [(&str, &str, &[&str]); 68] = [
         "weights_hold_exactly_over_a_full_cycle",
         &["pool.*.backends", "pool.*.backends.url", "pool.*.backends.weight"],
     ),
+    ("balancing", "each_value_of_hash_by_has_its_backend", &["pool.*.hash_by"]),
+    ("balancing", "a_backup_is_asked_only_where_the_others_cannot_be", &["pool.*.backends.backup"]),
     ("names", "another_name_server_is_asked_as_soon_as_it_is_saved", &["server.resolver"]),
     ("names", "without_an_interval_names_are_asked_for_at_reloads_only", &["pool.*.resolve"]),
     ("keys", "without_attempts_nothing_is_sent_again", &["pool.*.retry.attempts"]),

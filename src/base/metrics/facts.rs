@@ -6,6 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::exposition::{Kind, Visitor};
 
+/// Weights by pool and backend.
+pub type Weights = BTreeMap<(String, String), f64>;
+
 /// What came of a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reload {
@@ -28,7 +31,7 @@ pub(super) struct Facts {
     pub(super) dropped_lines: Arc<AtomicU64>,
     pub(super) rate_limit_keys: Arc<AtomicU64>,
     certificates: Mutex<BTreeMap<String, i64>>,
-    weights: Mutex<BTreeMap<(String, String), u32>>,
+    weights: Mutex<Weights>,
 }
 
 impl Facts {
@@ -42,7 +45,7 @@ impl Facts {
         *self.certificates.lock().unwrap_or_else(PoisonError::into_inner) = expiries;
     }
 
-    pub(super) fn state_weights(&self, weights: BTreeMap<(String, String), u32>) {
+    pub(super) fn state_weights(&self, weights: Weights) {
         *self.weights.lock().unwrap_or_else(PoisonError::into_inner) = weights;
     }
 
@@ -57,11 +60,11 @@ impl Facts {
         }
         visitor.family(
             "portcullis_backend_weight",
-            "The share of requests a backend gets, relative to its pool.",
+            "The share of requests a backend gets now, relative to the others of its pool.",
             Kind::Gauge,
         );
         for ((pool, backend), weight) in self.weights.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            visitor.sample("", &[("pool", pool), ("backend", backend)], f64::from(*weight));
+            visitor.sample("", &[("pool", pool), ("backend", backend)], *weight);
         }
         visitor.family(
             "portcullis_config_generation",

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::cell::{BOUNDS, Cell, Counter, Distribution, Histogram};
 use super::exposition::{Exposition, Kind, Totals, Visitor};
-use super::facts::{Facts, Reload, count, whole};
+use super::facts::{Facts, Reload, Weights, count, whole};
 use super::family::{Family, Key};
 use super::label::{Label, Labels, text_of};
 use super::process;
@@ -82,9 +82,9 @@ impl Registry {
         self.0.facts.state_certificates(expiries.into_iter().collect());
     }
 
-    /// States the weight of every backend, as `((pool, backend), weight)`. Replaces what was stated before.
-    pub fn set_weights(&self, weights: impl IntoIterator<Item = ((String, String), u32)>) {
-        self.0.facts.state_weights(weights.into_iter().collect::<BTreeMap<_, _>>());
+    /// States the weight of every backend. Replaces what was stated before.
+    pub fn set_weights(&self, weights: Weights) {
+        self.0.facts.state_weights(weights);
     }
 
     /// Where the log counts lines it could not write.

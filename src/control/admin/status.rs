@@ -87,8 +87,12 @@ pub struct Backend {
     pub url: String,
     /// Where it is, as `address:port` or `unix:PATH`; several where its name has several, none before its name resolves.
     pub addresses: Vec<String>,
-    /// Relative to the others of its pool.
+    /// Relative to the others of its pool, as the config has it.
     pub weight: u32,
+    /// What its weight is now: with `adaptive` it follows what is measured.
+    pub current_weight: f64,
+    /// Whether it is asked only where no other can be.
+    pub backup: bool,
     /// In flight now.
     pub active_requests: u64,
     /// Since the process started.

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::ask::Gateway;
 use super::table::{Table, plain};
-use crate::control::admin::status::{PATH, Problem, Status};
+use crate::control::admin::status::{Backend, PATH, Problem, Status};
 use crate::control::config::{self, AdminListen, Config, Overrides};
 
 pub(super) const EXAMPLES: &str = "\
@@ -159,9 +159,10 @@ fn pools(status: &Status) -> String {
     for pool in &status.pools {
         for backend in &pool.backends {
             let addresses = backend.addresses.len() as u64;
-            let [addresses, weight, active, requests, failures] =
-                [addresses, backend.weight.into(), backend.active_requests, backend.requests, backend.failures]
+            let [addresses, active, requests, failures] =
+                [addresses, backend.active_requests, backend.requests, backend.failures]
                     .map(|number: u64| number.to_string());
+            let weight = weight(backend);
             let (name, balance, url) = (pool.name.clone(), pool.balance.clone(), backend.url.clone());
             table.row([name, balance, url, addresses, weight, active, requests, failures]);
             if let Some(problem) = &backend.problem {
@@ -173,6 +174,19 @@ fn pools(status: &Status) -> String {
         problems.insert_str(0, "Names that do not resolve; the addresses they had last serve on:\n");
     }
     table.show() + &problems
+}
+
+/// The weight that the config gives a backend; what it is now, where that is another; and whether it stands back.
+fn weight(backend: &Backend) -> String {
+    let mut text = backend.weight.to_string();
+    // A gateway that is older than this program does not tell.
+    if backend.current_weight > 0.0 && backend.current_weight != f64::from(backend.weight) {
+        text += &format!(", now {:.2}", backend.current_weight);
+    }
+    if backend.backup {
+        text += ", backup";
+    }
+    text
 }
 
 fn certificates(status: &Status) -> String {
@@ -210,7 +224,7 @@ fn number(number: u64, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::admin::status::{Backend, Certificate, Listener, Pool};
+    use crate::control::admin::status::{Certificate, Listener, Pool};
 
     fn status() -> Status {
         let backend = |url: &str, weight| Backend {
@@ -256,6 +270,19 @@ mod tests {
              web   round_robin  http://a:80   1          5       0       9         0\n\
              web   round_robin  http://bb:80  1          1       0       9         0\n"
         );
+    }
+
+    #[test]
+    fn weights_that_follow_what_is_measured_are_shown_beside_the_configs() {
+        let backend = |weight, current_weight, backup| Backend { weight, current_weight, backup, ..Backend::default() };
+        for (backend, shown) in [
+            (backend(3, 3.0, false), "3"),
+            (backend(3, 0.333, false), "3, now 0.33"),
+            (backend(1, 1.0, true), "1, backup"),
+            (backend(2, 0.0, false), "2"),
+        ] {
+            assert_eq!(weight(&backend), shown);
+        }
     }
 
     #[test]

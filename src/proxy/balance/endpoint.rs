@@ -5,9 +5,10 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
-use super::{BackendUrl, Reach};
+use super::{BackendUrl, Load, Reach};
 use crate::base::metrics::Label;
 use crate::proxy::tls::Peer;
 
@@ -44,7 +45,8 @@ pub struct Endpoint {
     pub peer: Option<Peer>,
     /// Whether connections to it can be opened.
     pub reach: Reach,
-    active: AtomicU32,
+    /// What it bears and how it answers.
+    pub load: Load,
     removed: AtomicBool,
 }
 
@@ -60,7 +62,7 @@ impl Endpoint {
             label,
             peer,
             reach: Reach::default(),
-            active: AtomicU32::new(0),
+            load: Load::new(Instant::now()),
             removed: AtomicBool::new(false),
         }
     }
@@ -75,14 +77,9 @@ impl Endpoint {
         self.removed.load(Ordering::Relaxed)
     }
 
-    /// Requests in flight, over all workers.
-    pub fn active(&self) -> u32 {
-        self.active.load(Ordering::Relaxed)
-    }
-
     /// Counts one request in flight until the guard is dropped.
     pub fn begin(self: &Arc<Self>) -> Active {
-        self.active.fetch_add(1, Ordering::Relaxed);
+        self.load.add();
         Active { endpoint: Arc::clone(self) }
     }
 }
@@ -96,6 +93,6 @@ pub struct Active {
 
 impl Drop for Active {
     fn drop(&mut self) {
-        self.endpoint.active.fetch_sub(1, Ordering::Relaxed);
+        self.endpoint.load.subtract();
     }
 }

@@ -1,16 +1,42 @@
 //! Which endpoint of a pool gets the next request.
+//!
+//! `algorithm` is the table of algorithms, each of which has a file. A pool has its `spread`, which asks its algorithm: first
+//! among the endpoints that are no backups, then among those. All workers share both, and what they go by: the requests in flight
+//! and the answers of each endpoint, which stand in its [`Load`].
 
+mod adaptive;
+mod algorithm;
+mod asking;
+mod draw;
 mod endpoint;
+mod ewma;
+mod hash;
+mod hash_by;
+mod key;
+mod least_connections;
+mod load;
+mod p2c;
+mod peak;
 mod pool;
+mod random;
 mod reach;
 mod resolution;
 mod round_robin;
 mod settings;
+mod spread;
 mod url;
 
+pub use algorithm::Algorithm;
+use algorithm::Balancer;
+pub use asking::Asking;
 pub use endpoint::{Active, Address, Endpoint};
+pub use hash_by::HashBy;
+pub use load::{Load, Measures, Outcome};
 pub use pool::{Backend, Pool};
 pub use reach::Reach;
 pub use resolution::{Found, Kind, Question, Resolution, Resolve};
-pub use settings::{Algorithm, BackendSettings, Protocol, RetrySettings, SendProxy, Settings};
+pub use settings::{BackendSettings, Protocol, RetrySettings, SendProxy, Settings};
 pub use url::{BackendUrl, Target};
+
+#[cfg(test)]
+mod tests;

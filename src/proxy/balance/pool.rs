@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::round_robin::RoundRobin;
-use super::{Address, BackendUrl, Endpoint, Protocol, Resolution, SendProxy, Settings};
+use super::spread::{Share, Shares, Spread};
+use super::{Address, Algorithm, Asking, BackendSettings, BackendUrl, Endpoint, Measures};
+use super::{Protocol, Resolution, SendProxy, Settings};
 use crate::base::metrics::{Label, Registry};
 use crate::proxy::tls::{BackendTls, Peer};
 
@@ -30,8 +31,7 @@ pub struct Pool {
     pub protocol: Protocol,
     /// What connections to its backends begin with.
     pub send_proxy: SendProxy,
-    weights: Vec<u32>,
-    order: Arc<RoundRobin>,
+    spread: Arc<Spread>,
 }
 
 /// One backend as the config has it.
@@ -41,12 +41,20 @@ pub struct Backend {
     pub url: BackendUrl,
     /// Its weight, which each of its addresses has.
     pub weight: u16,
+    /// Whether it gets requests only where no other can be picked.
+    pub backup: bool,
+}
+
+impl Backend {
+    fn of(settings: &BackendSettings) -> Self {
+        Self { url: settings.url.value.clone(), weight: settings.weight, backup: settings.backup }
+    }
 }
 
 impl Pool {
     /// The pool that `settings` describe, with the addresses that `resolution` has; `tls` is how it speaks TLS. Endpoints of
-    /// `previous` with the same URL, address, protocol and verification go on, and so does the order where the weights are the
-    /// same.
+    /// `previous` with the same URL, address, protocol and verification go on, and so does the algorithm where it has the same
+    /// endpoints and weights.
     pub fn build(
         settings: &Settings,
         registry: &Registry,
@@ -61,7 +69,7 @@ impl Pool {
             .flat_map(|pool| &pool.endpoints)
             .map(|endpoint| ((endpoint.url.text.as_str(), &endpoint.address), endpoint))
             .collect();
-        let (mut endpoints, mut weights) = (Vec::new(), Vec::new());
+        let (mut endpoints, mut list) = (Vec::new(), Vec::new());
         for backend in &settings.backends {
             let (url, label) = (&backend.url.value, registry.label(&backend.url.text));
             // One for each endpoint: its sessions are its own.
@@ -72,48 +80,65 @@ impl Pool {
             for (address, share) in resolution.addresses(url) {
                 let known = known.get(&(url.text.as_str(), &address)).filter(alike).map(|known| Arc::clone(known));
                 let fresh = || Arc::new(Endpoint::new((url.clone(), address), label, peer()));
-                endpoints.push(known.unwrap_or_else(fresh));
-                weights.push(u32::from(backend.weight) * u32::from(share));
+                let endpoint = known.unwrap_or_else(fresh);
+                let weight = u32::from(backend.weight) * u32::from(share);
+                list.push(Share { endpoint: endpoint.id, weight, backup: backend.backup });
+                endpoints.push(endpoint);
             }
         }
-        let order = previous
-            .filter(|pool| pool.weights == weights && same(&pool.endpoints, &endpoints))
-            .map_or_else(|| Arc::new(RoundRobin::new(&weights)), |pool| Arc::clone(&pool.order));
+        let hash_by = settings.hash_by.as_ref().map(|by| by.value.clone()).unwrap_or_default();
+        let shares = Shares { algorithm: settings.balance, hash_by, list };
+        let spread = match previous {
+            Some(pool) if pool.spread.shares == shares => Arc::clone(&pool.spread),
+            Some(_) | None => Arc::new(Spread::new(shares, &endpoints)),
+        };
         Self {
             name: settings.name.value.clone(),
             label: registry.label(&settings.name),
-            backends: settings
-                .backends
-                .iter()
-                .map(|backend| Backend { url: backend.url.value.clone(), weight: backend.weight })
-                .collect(),
+            backends: settings.backends.iter().map(Backend::of).collect(),
             endpoints,
             retries: settings.retry.attempts,
             pool_idle: settings.pool_idle.0,
             pool_lifetime: settings.pool_lifetime.limit(),
             protocol: settings.protocol,
             send_proxy: settings.send_proxy,
-            weights,
-            order,
+            spread,
         }
+    }
+
+    /// How it chooses.
+    pub fn algorithm(&self) -> Algorithm {
+        self.spread.shares.algorithm
+    }
+
+    /// What its algorithm wants to know of answers.
+    pub fn measures(&self) -> Measures {
+        self.algorithm().measures()
+    }
+
+    /// The weight that a backend has now: its own, or what has been made of it where weights follow what is measured.
+    pub fn current_weight(&self, backend: &Backend) -> f64 {
+        let own = f64::from(backend.weight);
+        if self.measures() != Measures::Share {
+            return own;
+        }
+        let of_backend = self.endpoints.iter().filter(|endpoint| endpoint.url == backend.url);
+        let factors: Vec<f64> = of_backend.map(|endpoint| f64::from(endpoint.load.factor())).collect();
+        // Each of its addresses has one of its own. None of them is asked where its name has none yet.
+        let mean = factors.iter().sum::<f64>() / factors.len().max(1) as f64;
+        // As exact as it is meant.
+        (own * mean * 1_000.0).round() / 1_000.0
     }
 
     /// Whether it sends the same shares to the same endpoints as `other`.
     pub fn spreads_like(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.order, &other.order)
+        Arc::ptr_eq(&self.spread, &other.spread)
     }
 
-    /// The endpoint for the next attempt: one that is not in `tried`, where there is one.
-    pub fn pick(&self, tried: &[u64]) -> Option<&Arc<Endpoint>> {
-        let mut first = None;
-        for _ in 0..self.order.cycle() {
-            let endpoint = &self.endpoints[self.order.next()?];
-            if !tried.contains(&endpoint.id) {
-                return Some(endpoint);
-            }
-            first = first.or(Some(endpoint));
-        }
-        first
+    /// The endpoint for the next attempt: one where the request was not before, where there is one.
+    pub fn pick(&self, asking: &Asking<'_>) -> Option<&Arc<Endpoint>> {
+        // The same again is better than none at all.
+        self.spread.pick(asking).or_else(|| self.spread.pick(&Asking { tried: &[], ..*asking }))
     }
 }
 
@@ -133,35 +158,11 @@ fn verified_alike(endpoint: &Endpoint, peer: Option<&Peer>) -> bool {
     }
 }
 
-fn same(a: &[Arc<Endpoint>], b: &[Arc<Endpoint>]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.id == b.id)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::period::Period;
-    use crate::base::place::{At, Place};
-    use crate::proxy::balance::{Algorithm, BackendSettings, Found, Resolve, RetrySettings};
-
-    fn settings(urls: &[&str]) -> Settings {
-        let backend = |url: &&str| BackendSettings {
-            url: At::new(url.parse::<BackendUrl>().unwrap(), Place::default()),
-            weight: 2,
-        };
-        Settings {
-            name: At::new("p".into(), Place::default()),
-            balance: Algorithm::RoundRobin,
-            backends: urls.iter().map(backend).collect(),
-            retry: RetrySettings::default(),
-            pool_idle: Period::seconds(55),
-            pool_lifetime: Period::seconds(3_600),
-            protocol: Protocol::Auto,
-            send_proxy: SendProxy::Off,
-            resolve: Resolve::default(),
-            tls: None,
-        }
-    }
+    use crate::proxy::balance::Found;
+    use crate::proxy::balance::tests::{asking, settings};
 
     /// The answer for the name of a URL: addresses and their shares.
     fn answer(url: &str, found: &[(&str, u16)]) -> Resolution {
@@ -177,10 +178,10 @@ mod tests {
         let registry = Registry::new();
         let settings = settings(&["http://127.0.0.1:1", "http://127.0.0.1:2"]);
         let pool = Pool::build(&settings, &registry, None, &Resolution::default(), None);
-        let first = pool.pick(&[]).unwrap().id;
-        let second = pool.pick(&[first]).unwrap().id;
+        let first = pool.pick(&asking(&[])).unwrap().id;
+        let second = pool.pick(&asking(&[first])).unwrap().id;
         assert_ne!(first, second);
-        assert!(pool.pick(&[first, second]).is_some());
+        assert!(pool.pick(&asking(&[first, second])).is_some());
     }
 
     #[test]
@@ -204,8 +205,9 @@ mod tests {
         let old = build(&[("10.0.0.1", 1), ("10.0.0.2", 1)], None);
         let new = build(&[("10.0.0.2", 3), ("10.0.0.3", 1)], Some(&old));
         let ids = |pool: &Pool| pool.endpoints.iter().map(|endpoint| endpoint.id).collect::<Vec<_>>();
-        assert_eq!((old.endpoints.len(), &old.weights), (3, &vec![2, 2, 2]));
-        assert_eq!((ids(&new)[0], ids(&new)[2], &new.weights), (ids(&old)[1], ids(&old)[2], &vec![6, 2, 2]));
+        let weights = |pool: &Pool| pool.spread.shares.list.iter().map(|share| share.weight).collect::<Vec<_>>();
+        assert_eq!((old.endpoints.len(), weights(&old)), (3, vec![2, 2, 2]));
+        assert_eq!((ids(&new)[0], ids(&new)[2], weights(&new)), (ids(&old)[1], ids(&old)[2], vec![6, 2, 2]));
         assert!(new.endpoints.iter().take(2).all(|endpoint| endpoint.label == old.endpoints[0].label));
         assert!(build(&[("10.0.0.2", 3), ("10.0.0.3", 1)], Some(&new)).spreads_like(&new));
     }
@@ -213,7 +215,7 @@ mod tests {
     #[test]
     fn a_pool_whose_names_have_no_answer_has_no_endpoint() {
         let pool = Pool::build(&settings(&["http://b:80"]), &Registry::new(), None, &Resolution::default(), None);
-        assert!(pool.pick(&[]).is_none());
+        assert!(pool.pick(&asking(&[])).is_none());
         assert_eq!(pool.backends.len(), 1);
     }
 }

@@ -5,6 +5,8 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::Balancer;
+use super::asking::{Asking, Members};
 use crate::base::gcd::gcd;
 
 /// The most picks of one cycle. Weights that would need more are scaled down, each to 1 at least.
@@ -35,6 +37,19 @@ impl RoundRobin {
     /// How many picks a full cycle has.
     pub(super) fn cycle(&self) -> usize {
         self.sequence.len()
+    }
+}
+
+impl Balancer for RoundRobin {
+    fn pick(&self, members: &Members, asking: &Asking<'_>) -> Option<usize> {
+        for _ in 0..self.cycle() {
+            let index = self.next()?;
+            if members.may(index, asking) {
+                return Some(index);
+            }
+        }
+        // Where others ask meanwhile, a cycle may go by without a turn for the one that is left.
+        members.open(0, asking).next()
     }
 }
 

@@ -6,7 +6,7 @@ use crate::base::period::Period;
 use crate::base::place::At;
 use crate::base::settings::{Node, Problem, Scalar, Section, Setting, Shape, Table};
 
-use super::{BackendUrl, Resolve};
+use super::{Algorithm, BackendUrl, HashBy, Resolve};
 use crate::proxy::tls::BackendTlsSettings;
 
 /// One `[pool.NAME]`, or a pool written inline in a route.
@@ -16,6 +16,8 @@ pub struct Settings {
     pub name: At<String>,
     /// Which endpoint gets the next request. Default `round_robin`, or what `PORTCULLIS_STRATEGY` says.
     pub balance: Algorithm,
+    /// What of a request `hash` goes by. Default the client's address.
+    pub hash_by: Option<At<HashBy>>,
     /// The backends; at least one. No two with the same URL.
     pub backends: Vec<BackendSettings>,
     /// Sending again what was not answered.
@@ -56,21 +58,15 @@ pub enum Protocol {
     Http2,
 }
 
-/// `balance`. `weighted` and `weighted_round_robin` are accepted for `round_robin`, which honours weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Algorithm {
-    /// Smooth weighted round robin.
-    #[default]
-    RoundRobin,
-}
-
 /// One backend: a URL, or a table with `url`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BackendSettings {
     /// Where it is.
     pub url: At<BackendUrl>,
-    /// Its share among the pool's weights, 0 to 256. 0 gets nothing. Default 1.
+    /// Its share among the pool's weights, 0 to 256. 0 gets no new requests. Default 1.
     pub weight: u16,
+    /// Whether it gets requests only where no other backend can be picked. Default false.
+    pub backup: bool,
 }
 
 /// `retry`: a number of attempts, `false`, or a table.
@@ -88,10 +84,18 @@ impl Default for RetrySettings {
 
 impl Table for Settings {
     fn keys(section: &mut Section<'_>) -> Option<Self> {
+        let before = section.problems();
         let balance = section
-            .key("balance", "Which backend gets the next request.")
+            .key("balance", "Which backend gets the next request. All algorithms honour weights.")
             .fallback("PORTCULLIS_STRATEGY")
             .or(Algorithm::default());
+        let known = (section.problems() == before).then_some(balance);
+        let hash_by = section
+            .key(
+                "hash_by",
+                "What of a request `balance = \"hash\"` goes by: ip, path, header:NAME or cookie:NAME. Left out: ip.",
+            )
+            .optional();
         let backends: Vec<BackendSettings> =
             section.key("backends", "The backends: a URL or a table each. No two with one URL.").required_list();
         let retry = section
@@ -121,9 +125,22 @@ impl Table for Settings {
             .key("tls", "How https:// backends are verified. Left out: by the system's CAs and the host of each URL.")
             .optional();
         check(section, &backends);
+        without_hash(section, hash_by.as_ref(), known);
         without_https(section, tls.as_ref(), &backends);
         let name = section.name().clone();
-        Some(Self { name, balance, backends, retry, pool_idle, pool_lifetime, protocol, send_proxy, resolve, tls })
+        Some(Self {
+            name,
+            balance,
+            hash_by,
+            backends,
+            retry,
+            pool_idle,
+            pool_lifetime,
+            protocol,
+            send_proxy,
+            resolve,
+            tls,
+        })
     }
 }
 
@@ -142,6 +159,20 @@ fn check(section: &Section<'_>, backends: &[BackendSettings]) {
         let message = "every backend of the pool has weight 0, so that none gets a request";
         section.problem(first.url.place, message, "give one of them a weight from 1 to 256");
     }
+    if let Some(first) = backends.first().filter(|_| backends.iter().all(|backend| backend.backup)) {
+        let message = "every backend of the pool is a backup";
+        section.problem(first.url.place, message, "take `backup` away from those that are to be asked first");
+    }
+}
+
+/// A key that does nothing is told. It is no error: `PORTCULLIS_STRATEGY` may bring it to life, and trying another algorithm need
+/// not cost the key.
+fn without_hash(section: &Section<'_>, hash_by: Option<&At<HashBy>>, balance: Option<Algorithm>) {
+    let (Some(hash_by), Some(balance)) = (hash_by, balance.filter(|balance| *balance != Algorithm::Hash)) else {
+        return;
+    };
+    let message = format!("`hash_by` does nothing with `balance = \"{}\"`", balance.name());
+    section.report(Problem::warning(hash_by.place, message, "write `balance = \"hash\"`, or remove `hash_by`"));
 }
 
 /// Who writes `tls` means to be safe: where it would do nothing, that is told.
@@ -169,28 +200,6 @@ impl Setting for Protocol {
             .iter()
             .find(|(_, protocol)| protocol == self)
             .map_or(serde_json::Value::Null, |(word, _)| (*word).into())
-    }
-}
-
-const ALGORITHMS: [(&str, Algorithm); 3] = [
-    ("round_robin", Algorithm::RoundRobin),
-    ("weighted", Algorithm::RoundRobin),
-    ("weighted_round_robin", Algorithm::RoundRobin),
-];
-
-impl Setting for Algorithm {
-    fn shape() -> Shape {
-        Shape::words(&ALGORITHMS)
-    }
-
-    fn read(node: &Node<'_>) -> Option<Self> {
-        node.choice(&ALGORITHMS)
-    }
-
-    fn shown(&self) -> serde_json::Value {
-        match self {
-            Self::RoundRobin => "round_robin".into(),
-        }
     }
 }
 
@@ -239,10 +248,11 @@ impl BackendSettings {
             )
             .required();
         let weight = section
-            .key("weight", "Its share among the pool's weights. 0 to 256; 0 gets nothing.")
+            .key("weight", "Its share among the pool's weights. 0 to 256; 0 gets no new requests.")
             .within(0..=256)
             .or(1);
-        Some(Self { url: url?, weight })
+        let backup = section.key("backup", "Whether it gets requests only where no other can be asked.").or(false);
+        Some(Self { url: url?, weight, backup })
     }
 }
 

@@ -75,6 +75,7 @@ impl<'a> Exchange<'a> {
         Call {
             request,
             pool,
+            from: self.client.address,
             header: (pool.send_proxy == SendProxy::V2).then(introduced),
             timeouts: Timeouts { connect: timeouts.connect.limit(), response, idle },
             body_limit: route.body_limit.filter(|_| !grpc),

@@ -1,5 +1,6 @@
 //! Copies of requests for a pool whose answers nobody gets. The request itself waits for nothing of it.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -69,6 +70,7 @@ impl Exchange<'_> {
                 idle: route.timeouts.idle.limit(),
             },
             header: (pool.send_proxy == SendProxy::V2).then(|| self.connection.ends.introduced(self.client.address)),
+            from: self.client.address,
         };
         let failed = Rc::clone(&worker);
         let label = pool.label;
@@ -86,6 +88,8 @@ struct Copy {
     pool: Arc<Pool>,
     timeouts: Timeouts,
     header: Option<Header>,
+    /// The client, for pools that go by it.
+    from: IpAddr,
 }
 
 impl Copy {
@@ -96,6 +100,7 @@ impl Copy {
             request: &self.request,
             pool: &self.pool,
             header: self.header,
+            from: self.from,
             timeouts: self.timeouts,
             body_limit: None,
             body_idle: None,

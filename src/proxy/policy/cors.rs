@@ -4,6 +4,7 @@
 
 use crate::base::period::Period;
 use crate::base::settings::{Node, Section, Setting, Shape, Table};
+use crate::base::token::is_token;
 use crate::proxy::message::{Fields, Name, Request, Response};
 
 const ORIGIN: &[u8] = b"origin";
@@ -191,9 +192,7 @@ impl Setting for Token {
 
     fn read(node: &Node<'_>) -> Option<Self> {
         let text = node.text::<Self>()?;
-        if text.is_empty()
-            || !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
-        {
+        if !is_token(&text) {
             return node.problem(
                 format!("`{text}` is neither a method nor the name of a header field"),
                 "write one like \"PUT\" or \"X-Group\"",

@@ -54,7 +54,7 @@ impl<T> Split<T> {
             end += u64::from(weight);
             (end, target)
         });
-        Self { ends: ends.collect(), by, seed: stable::hash(0, name.as_bytes()), turn: Arc::default() }
+        Self { ends: ends.collect(), by, seed: stable::hash(name.as_bytes()), turn: Arc::default() }
     }
 
     /// Every target.
@@ -73,20 +73,25 @@ impl<T> Split<T> {
         let mut cookie = None;
         let point = match self.by {
             SplitBy::Request => self.turn.fetch_add(1, Ordering::Relaxed).wrapping_mul(GOLDEN),
-            SplitBy::Ip => self.place_of(client),
+            SplitBy::Ip => self.place_of_client(client),
             SplitBy::Cookie => match known(request) {
-                Some(value) => stable::hash(self.seed, value),
-                None => stable::hash(self.seed, cookie.insert(hex(fresh()))),
+                Some(value) => self.place_of(value),
+                None => self.place_of(cookie.insert(hex(fresh()))),
             },
         };
         self.at(point).map(|target| Choice { target, cookie })
     }
 
-    fn place_of(&self, client: IpAddr) -> u64 {
+    fn place_of_client(&self, client: IpAddr) -> u64 {
         match client {
-            IpAddr::V4(address) => stable::hash(self.seed, &address.octets()),
-            IpAddr::V6(address) => stable::hash(self.seed, &address.octets()[..8]),
+            IpAddr::V4(address) => self.place_of(&address.octets()),
+            IpAddr::V6(address) => self.place_of(&address.octets()[..8]),
         }
+    }
+
+    /// Where in the whole a client is: for each split somewhere else.
+    fn place_of(&self, client: &[u8]) -> u64 {
+        stable::mix(stable::hash(client) ^ self.seed)
     }
 
     /// Whose share a point of the whole, 0 to 2^64, lies in.
@@ -185,7 +190,7 @@ mod tests {
         }
         assert!((850..1_150).contains(&moved), "{moved}");
         let near = |last: u16| IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, last));
-        assert_eq!(before.place_of(near(1)), before.place_of(near(2)), "one /64");
+        assert_eq!(before.place_of_client(near(1)), before.place_of_client(near(2)), "one /64");
     }
 
     #[test]

@@ -66,17 +66,17 @@ impl<'a> Attempt<'a> {
         let mut backend = match self.connect(asked.endpoint(), length).await {
             Ok(backend) => backend,
             Err(broken) => {
-                asked.failed(broken.fault);
+                asked.broke(&broken);
                 return Err(broken);
             }
         };
         match self.ask(client, &mut backend, response).await {
             Ok(length) => {
-                let took = asked.answered(response.status);
+                let took = asked.answered(response);
                 Ok((Begun { backend, sending: self.sending.take_over(), asked, length }, took))
             }
             Err(broken) => {
-                asked.failed(broken.fault);
+                asked.broke(&broken);
                 if broken.unseen {
                     self.sending.take_back(&mut backend);
                 } else if self.replayable {

@@ -1,7 +1,8 @@
 //! From a request to the beginning of an answer: pick an endpoint, try it, try another where that is safe.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Client;
 use super::asked::Asked;
@@ -9,7 +10,7 @@ use super::attempt::{Attempt, Begun};
 use super::backend::Broken;
 use crate::base::alarm::{Alarm, Moment};
 use crate::base::metrics;
-use crate::proxy::balance::{Endpoint, Pool};
+use crate::proxy::balance::{Asking, Endpoint, Pool};
 use crate::proxy::fault::Fault;
 use crate::proxy::http::body::{Downstream, Length};
 use crate::proxy::listen::proxy_protocol::Header;
@@ -35,6 +36,8 @@ pub struct Call<'a> {
     pub request: &'a Request,
     /// Where to.
     pub pool: &'a Arc<Pool>,
+    /// The client's address.
+    pub from: IpAddr,
     /// The PROXY header that its connection has to have begun with.
     pub header: Option<Header>,
     /// Deadlines towards the backend.
@@ -88,9 +91,11 @@ pub async fn forward<D: Downstream>(
     let mut again: Option<Arc<Endpoint>> = None;
     let mut uncounted = 0;
     loop {
-        let picked = again.take().or_else(|| call.pool.pick(&tried).map(Arc::clone));
+        let now = Instant::now();
+        let asking = Asking { tried: &tried, client: call.from, request: call.request, now };
+        let picked = again.take().or_else(|| call.pool.pick(&asking).map(Arc::clone));
         let endpoint = picked.ok_or(Fault::NoBackend)?;
-        let asked = Asked::begin(call, &endpoint);
+        let asked = Asked::begin(call, &endpoint, now);
         trip.endpoint = Some(Arc::clone(&endpoint));
         let broken = match attempt.run(client, asked, response).await {
             Ok((begun, took)) => {

@@ -1,11 +1,13 @@
 //! `/metrics`: everything that is counted, for Prometheus.
 
-use super::super::answer::found;
-use super::{Access, Page};
+use super::super::answer::{Answer, found};
+use super::{Access, Page, Sources};
 use crate::base::metrics::CONTENT_TYPE;
 
-pub(super) const PAGE: Page = Page {
-    path: "/metrics",
-    access: Access::Token,
-    answer: |sources| found(CONTENT_TYPE, sources.registry.exposition()),
-};
+pub(super) const PAGE: Page = Page { path: "/metrics", access: Access::Token, answer };
+
+fn answer(sources: &Sources) -> Answer {
+    // They change with every answer of a backend, and nobody but a scrape wants to know.
+    sources.registry.set_weights((sources.weights)());
+    found(CONTENT_TYPE, sources.registry.exposition())
+}

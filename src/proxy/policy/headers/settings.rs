@@ -3,6 +3,7 @@
 use super::template::Template;
 use crate::base::place::At;
 use crate::base::settings::{Node, Section, Setting, Shape};
+use crate::base::token::is_token;
 use crate::proxy::message::Name;
 
 /// One transform as it is written.
@@ -55,7 +56,7 @@ fn changeable(section: &Section<'_>, name: At<String>) -> Option<String> {
 
 /// Why a field of that name is not the config's to change: what frames messages or belongs to one connection is the gateway's.
 fn refused(name: &str) -> Option<(String, String)> {
-    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)) {
+    if !is_token(name) {
         return Some((format!("`{name}` is not the name of a header field"), "write a name like \"X-Group\"".into()));
     }
     let ours = match Name::of(name.as_bytes()) {

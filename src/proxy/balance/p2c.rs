@@ -1,0 +1,56 @@
+//! The power of two choices: of two endpoints drawn at random by weight, the one that bears less.
+
+use super::asking::{Asking, Members};
+use super::{Balancer, draw::Draw};
+
+/// `p2c`: the fewer requests in flight for the weight.
+#[derive(Debug)]
+pub(super) struct PowerOfTwo(Draw);
+
+impl PowerOfTwo {
+    pub(super) fn new(members: &Members) -> Self {
+        Self(Draw::new(members.weights()))
+    }
+}
+
+impl Balancer for PowerOfTwo {
+    fn pick(&self, members: &Members, asking: &Asking<'_>) -> Option<usize> {
+        lighter(&self.0, members, asking, |index| members.burden(index))
+    }
+}
+
+/// Of two endpoints the one that costs less; the first where both cost the same. A request that is sent again, which is rare,
+/// has its choice of all.
+pub(super) fn lighter(
+    draw: &Draw,
+    members: &Members,
+    asking: &Asking<'_>,
+    cost: impl Fn(usize) -> f32,
+) -> Option<usize> {
+    if !asking.tried.is_empty() {
+        return cheapest(draw, members, asking, cost);
+    }
+    let random = fastrand::u64(..);
+    let first = draw.index((random >> 32) as u32)?;
+    let mut second = draw.index(random as u32)?;
+    if second == first {
+        // Drawn again it might be the same again, for a long time where its weight is nearly all.
+        let others = members.count() - 1;
+        if others == 0 {
+            return Some(first);
+        }
+        second = (first + 1 + fastrand::usize(..others)) % members.count();
+    }
+    Some(if cost(second) < cost(first) { second } else { first })
+}
+
+/// The one of all that costs least. The search begins where the weights say, so that among equal ones they decide.
+pub(super) fn cheapest(
+    draw: &Draw,
+    members: &Members,
+    asking: &Asking<'_>,
+    cost: impl Fn(usize) -> f32,
+) -> Option<usize> {
+    let start = draw.index(fastrand::u32(..))?;
+    members.open(start, asking).map(|index| (index, cost(index))).min_by(|a, b| a.1.total_cmp(&b.1)).map(|best| best.0)
+}
