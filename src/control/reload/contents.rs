@@ -10,13 +10,25 @@ use super::digest::Digest;
 pub(super) struct Contents(BTreeMap<PathBuf, Digest>);
 
 impl Contents {
-    /// Watches `files` from now on, and those only. Files that were watched before keep what is known of them. Answers
-    /// which of the new ones `is_late`, that is, may have changed since their reader read them.
+    /// Watches `files` from now on, and those only. Answers which of them `is_late`, that is, may have changed since their reader
+    /// read them, and which differ from what was known: the reader may have seen that or what was there before, and a file that
+    /// goes back to what was known would not be told of.
     pub(super) fn adopt(&mut self, files: &BTreeSet<PathBuf>, is_late: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
         self.0.retain(|path, _| files.contains(path));
-        let new: Vec<_> = files.iter().filter(|path| !self.0.contains_key(*path)).cloned().collect();
-        self.0.extend(new.iter().map(|path| (path.clone(), Digest::new(path))));
-        new.into_iter().filter(|path| is_late(path)).collect()
+        let mut told = Vec::new();
+        for path in files {
+            let differs = match self.0.get_mut(path) {
+                Some(digest) => digest.look(path, false),
+                None => {
+                    self.0.insert(path.clone(), Digest::new(path));
+                    false
+                }
+            };
+            if differs || is_late(path) {
+                told.push(path.clone());
+            }
+        }
+        told
     }
 
     /// Compares: which files changed, appeared in `files`, or are no longer among them.

@@ -108,6 +108,19 @@ fn in_place_writes_and_atomic_replacements_are_told() {
 }
 
 #[test]
+fn what_changed_before_an_order_is_told_with_it() {
+    // Whoever gives the order has read the file by then: if it goes back before the watch looks, nobody else would notice.
+    run(async {
+        let mut bench = Bench::new(Timing { poll: HOUR, thorough: HOUR, events: false, ..Timing::default() });
+        bench.write("a", "0");
+        bench.set(&["a"], &[]).await;
+        bench.write("a", "1");
+        bench.set(&["a"], &[]).await;
+        bench.tells("a").await;
+    });
+}
+
+#[test]
 fn removal_and_return_are_told() {
     both(async |mut bench| {
         bench.write("a", "0");

@@ -84,8 +84,8 @@ impl Watch {
     }
 
     /// Watches `files`, and what matches `patterns` (`sites/*.toml`), from now on and nothing else; returns when it
-    /// does. Files need not exist. Those watched already keep what is known of them. Of new ones the present content
-    /// counts as known, unless they changed after `read_at`, when the caller began to read them: these are told of.
+    /// does. Files need not exist. Their present content counts as known; told of are those that changed after `read_at`, when
+    /// the caller began to read them, and those watched already whose content was not known yet.
     pub async fn set(&self, files: Vec<PathBuf>, patterns: Vec<PathBuf>, read_at: SystemTime) {
         let (done, is_done) = oneshot::channel();
         self.0.order(Order { files, patterns, read_at, done });
