@@ -34,6 +34,8 @@
 //! * A connection lives and dies on one worker. Workers share the snapshot, the limits of connections, the endpoints with their
 //!   counts, and the cursor of each pool; nothing else, so that nothing is locked for a request.
 //! * A request has one meaning to every part that sees it, or it is refused: one framing, one host, one deciding path.
+//! * Of all lists of an ACL one decides on a request, by the resolved client address, before the client learns anything; whom all
+//!   of them refuse gets no handshake.
 //! * Every size, count and time is bounded. Deadlines are alarms on a coarse clock ([`base::alarm`]), not timers.
 //! * Workers dial addresses and never look up a name. [`control::resolve`] does, and an answer that differs is a new snapshot
 //!   of the same config; what was answered well is kept until there is another good answer.

@@ -133,7 +133,7 @@ mod tests {
     use crate::proxy::listen::Timeouts;
     use crate::proxy::policy::Hsts;
     use crate::proxy::route;
-    use crate::proxy::snapshot::{Listener, Live, Snapshot};
+    use crate::proxy::snapshot::{Acl, Listener, Live, Snapshot};
     use crate::proxy::socket::Detached;
     use crate::proxy::worker::{Load, Place};
 
@@ -162,6 +162,7 @@ mod tests {
             listeners: Vec::new(),
             routes: route::Table::build([]),
             pools: Vec::new(),
+            acl: Arc::new(Acl::default()),
             hsts: Arc::new(Hsts::default()),
             trusted_proxies: Vec::new(),
             tunnel_drain: Duration::ZERO,

@@ -240,6 +240,11 @@ impl Worker {
         self.metrics.refused(fault.reason(), route);
     }
 
+    /// Counts what went on although a policy that only observes objects to it.
+    pub fn observed(&self, fault: Fault, route: Label) {
+        self.metrics.observed(fault.reason(), route);
+    }
+
     /// The worker that is clearly less loaded than this one, where there is one.
     pub fn less_loaded(&self) -> Option<&Place> {
         let (_, place) =

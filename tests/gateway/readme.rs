@@ -16,7 +16,7 @@ use crate::support::streams::Streams;
 use crate::websocket::HANDSHAKE;
 
 /// How the paragraph before each example that is added to the smallest begins.
-const WISHES: [&str; 17] = [
+const WISHES: [&str; 18] = [
     "**Other ports**",
     "**Weights.**",
     "**Backends by name.**",
@@ -31,6 +31,7 @@ const WISHES: [&str; 17] = [
     "**Backends that speak HTTP/2, gRPC.**",
     "**Behind another proxy.**",
     "**Behind a load balancer that passes TCP on**",
+    "**Who may come**",
     "**A backend that wants to know the client's address**",
     "**A Unix socket**",
     "**Logs as JSON, and a status page",

@@ -49,13 +49,14 @@ const FLOORS: [(&str, u8); 39] = [
 ];
 
 /// Imports between modules of one floor that are right, and why.
-const SIBLINGS: [(&str, &str, &str); 7] = [
+const SIBLINGS: [(&str, &str, &str); 8] = [
     ("proxy::upstream", "proxy::balance", "an attempt goes to the endpoint that the balancer chose"),
     ("proxy::balance", "proxy::tls", "an endpoint knows how it is verified"),
     ("proxy::upstream", "proxy::tls", "a connection to a backend may begin with a handshake"),
     ("proxy::upstream", "proxy::http", "backends speak the same HTTP/1.1 codec as clients"),
     ("proxy::upstream", "proxy::listen", "the PROXY header is the same in both directions"),
     ("proxy::serve", "proxy::serve_h2", "the handshake decides which protocol a connection speaks"),
+    ("proxy::route", "proxy::policy", "a route's settings hold those of its policies"),
     ("proxy::listen", "proxy::tls", "a listener's settings hold its TLS settings"),
 ];
 

@@ -31,6 +31,7 @@ pub(super) struct Families {
     pub(super) requests: Family<Counter, 3>,
     pub(super) request_durations: Family<Histogram, 1>,
     pub(super) refused: Family<Counter, 2>,
+    pub(super) observed: Family<Counter, 2>,
     pub(super) retries: Family<Counter, 2>,
     pub(super) connections_open: Family<Counter, 1>,
     pub(super) connections: Family<Counter, 1>,
@@ -134,6 +135,9 @@ impl Scrape<'_> {
         self.histogram("portcullis_request_duration_seconds", help, &families.request_durations, ["route"]);
         let help = "Requests that were refused or failed, by reason.";
         self.counter("portcullis_refused_total", help, &families.refused, ["reason", "route"]);
+        let help =
+            "Requests that went on and would have been refused if their policies did more than observe, by reason.";
+        self.counter("portcullis_observed_total", help, &families.observed, ["reason", "route"]);
         let help = "Requests sent again to a backend, and what came of it.";
         self.counter("portcullis_retries_total", help, &families.retries, ["pool", "outcome"]);
         let help = "Panics that were caught; each cost its connection.";

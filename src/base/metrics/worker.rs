@@ -21,6 +21,7 @@ struct Locals {
     requests: Local<Counter, 3>,
     request_durations: Local<Histogram, 1>,
     refused: Local<Counter, 2>,
+    observed: Local<Counter, 2>,
     retries: Local<Counter, 2>,
     connections_open: Local<Counter, 1>,
     connections: Local<Counter, 1>,
@@ -53,6 +54,7 @@ impl Worker {
             requests: Local::default(),
             request_durations: Local::default(),
             refused: Local::default(),
+            observed: Local::default(),
             retries: Local::default(),
             connections_open: Local::default(),
             connections: Local::default(),
@@ -77,6 +79,12 @@ impl Worker {
     pub fn refused(&self, reason: &'static str, route: Label) {
         let key = [self.name(reason), route];
         self.0.refused.with(&self.0.registry.families().refused, key, |cell| cell.add(1));
+    }
+
+    /// A request went on that a policy would refuse for `reason` if it did more than observe.
+    pub fn observed(&self, reason: &'static str, route: Label) {
+        let key = [self.name(reason), route];
+        self.0.observed.with(&self.0.registry.families().observed, key, |cell| cell.add(1));
     }
 
     /// A request was sent again; `outcome` says what came of it or why it was not.

@@ -36,6 +36,7 @@ pub fn readdressed(
             listeners: before.listeners.clone(),
             routes: before.routes.map(|route| rerouted(route, &changed)),
             pools,
+            acl: Arc::clone(&before.acl),
             hsts: Arc::clone(&before.hsts),
             trusted_proxies: before.trusted_proxies.clone(),
             tunnel_drain: before.tunnel_drain,

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::acl;
 use crate::base::metrics::Registry;
 use crate::control::config::Config;
 use crate::proxy::balance::Pool;
@@ -18,6 +19,7 @@ pub(super) fn compile(config: &Config, registry: &Registry, pools: &[Arc<Pool>])
             name: settings.name.value.clone(),
             label: registry.label(&settings.name),
             action: action(settings, &pools)?,
+            acl: acl::of_route(settings, config),
             rewrite: settings.rewrite.as_ref().map(|rewrite| compiled(&rewrite.value, settings)),
             encoded_slash: settings.encoded_slash,
             body_limit: settings.body_limit.limit(),

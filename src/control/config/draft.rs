@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::{Admin, Log, Server};
+use super::{Acl, Admin, Log, Server};
 use crate::base::place::{At, Place};
 use crate::base::settings::{Node, Scalar, Section, Setting, Shape, Table};
 use crate::proxy::{balance, listen, route, tls};
@@ -14,6 +14,7 @@ pub(super) struct Draft {
     pub(super) server: Server,
     pub(super) admin: Admin,
     pub(super) log: Log,
+    pub(super) acl: Acl,
     pub(super) objects: Objects,
 }
 
@@ -42,9 +43,10 @@ impl Draft {
             Admin::keys(section, if section.is_recording() { Path::new("state") } else { &state_dir })
         });
         let log = section.table("log", "The event log and the access log.", Log::keys);
+        let acl = section.table("acl", "Who may come. The most specific list decides alone: a route's own, else the longest rule's, else this one.", Acl::keys);
         let mut objects = Objects::default();
         objects.add(section);
-        Self { server, admin, log, objects }
+        Self { server, admin, log, acl, objects }
     }
 }
 
@@ -56,7 +58,7 @@ pub(super) fn includes(section: &mut Section<'_>, doc: &'static str) -> Vec<At<S
 impl Objects {
     /// The keys of an included file.
     pub(super) fn add_included(&mut self, section: &mut Section<'_>) {
-        for name in ["include", "server", "admin", "log"] {
+        for name in ["include", "server", "admin", "log", "acl"] {
             section.misplaced(
                 name,
                 "move it to the main config file: included files hold listeners, certificates, hosts, routes and pools",

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use super::Acl;
 use crate::base::cidr::Cidr;
 use crate::base::log::Settings as Log;
 use crate::base::period::Period;
@@ -19,6 +20,8 @@ pub struct Config {
     pub admin: Admin,
     /// `[log]`.
     pub log: Log,
+    /// `[acl]`.
+    pub acl: Acl,
     /// `[[listener]]`, at least one: 443 with TLS and 80 redirecting where the file has none.
     pub listeners: Vec<listen::Settings>,
     /// `[[certificate]]`.

@@ -20,7 +20,7 @@ use crate::proxy::http::{Deciding, Host, answer, hop_by_hop};
 use crate::proxy::message::{Name, Request, Response, Span};
 use crate::proxy::policy;
 use crate::proxy::route::{EncodedSlash, Facts};
-use crate::proxy::snapshot::{Action, Listener, Route};
+use crate::proxy::snapshot::{Action, Listener, Route, Snapshot};
 use crate::proxy::upstream::Trip;
 use crate::proxy::worker::Current;
 
@@ -43,6 +43,8 @@ struct Exchange<'a> {
     time: SystemTime,
     target: Span,
     route: Option<Arc<Route>>,
+    /// What policies that only observe would have refused it for. Nothing is allocated for none.
+    observed: Vec<Fault>,
     trip: Trip,
 }
 
@@ -67,6 +69,7 @@ pub async fn exchange<D: Downstream>(
         time: clock::now(),
         target: request.target_span(),
         route: None,
+        observed: Vec::new(),
         trip: Trip::default(),
     };
     let _counted = connection.worker.load().count();
@@ -96,18 +99,22 @@ impl Exchange<'_> {
         let host = self.host(request)?;
         let hsts = self.connection.tls.as_ref().and_then(|_| snapshot.hsts.value(host.name()));
         let path = deciding(request)?;
-        if self.listener.status_path.iter().any(|own| own == path.as_str()) {
+        let own = self.listener.status_path.iter().any(|own| own == path.as_str());
+        let facts = Facts { listener: &self.listener.name, host: host.name(), path: path.as_str(), request };
+        self.route = if own { None } else { snapshot.routes.find(&facts).cloned() };
+        self.admit(&snapshot, path.as_str())?;
+        if own {
             let mut body = Vec::new();
             answer::status(self.listener.gauge.open(), self.connection.worker.is_draining(), response, &mut body);
             return self.reply(client, request, response, &body).await;
         }
         if let Some(port) = self.listener.redirect_https {
+            // Whichever it is, it serves where the redirect leads to.
+            self.route = None;
             policy::to_https(request, host.name(), port, response);
             return self.reply(client, request, response, &[]).await;
         }
-        let facts = Facts { listener: &self.listener.name, host: host.name(), path: path.as_str(), request };
-        let route = Arc::clone(snapshot.routes.find(&facts).ok_or(Fault::NoRoute)?);
-        self.route = Some(Arc::clone(&route));
+        let route = self.route.clone().ok_or(Fault::NoRoute)?;
         if path.has_encoded_slash() && route.encoded_slash == EncodedSlash::Refuse {
             return Err(Fault::Malformed(Malformed::Path));
         }
@@ -132,6 +139,14 @@ impl Exchange<'_> {
                 self.forward(client, Messages { request, response }, (&route, pool), hsts).await
             }
         }
+    }
+
+    /// Lets the client in, or refuses it before it learns anything: whether there is a route, where it would be redirected to.
+    /// First come the limits of clients and routes, then the ACL, then the global limit. Without a route, a rule of the ACL or
+    /// its global list decides.
+    fn admit(&mut self, snapshot: &Snapshot, path: &str) -> Result<(), Fault> {
+        let list = snapshot.acl.deciding(self.route.as_deref(), path);
+        list.objection(self.client.address).map_or(Ok(()), |mode| self.object(Fault::AclDenied, mode))
     }
 
     /// The host, checked: there is one, and the connection's certificate covers it.

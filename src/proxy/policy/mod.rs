@@ -1,5 +1,6 @@
-//! What may refuse or change a request on its way: redirect, fixed response, rewrite, HSTS.
+//! What may refuse or change a request on its way: ACL, redirect, fixed response, rewrite, HSTS.
 
+pub mod acl;
 mod hsts;
 mod redirect;
 mod respond;

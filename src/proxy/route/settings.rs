@@ -6,6 +6,7 @@ use crate::base::period::Period;
 use crate::base::place::{At, Place};
 use crate::base::settings::{Node, Section, Setting, Shape};
 use crate::base::size::Size;
+use crate::proxy::policy::acl;
 
 /// One `[[route]]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +29,8 @@ pub struct Settings {
     pub query: Vec<QuerySettings>,
     /// What it does.
     pub action: ActionSettings,
+    /// Who may come here, whatever holds elsewhere. Default: what `[acl]` says.
+    pub acl: Option<acl::Settings>,
     /// Changes the path that the backend gets.
     pub rewrite: Option<At<RewriteSettings>>,
     /// Whether `%2f` in the path is refused (default) or kept.
@@ -213,6 +216,7 @@ impl Settings {
             "Query conditions, all of which must hold: \"exact\", \"~regex\" of the whole value, \"*\" for any value.",
         );
         let action = action::read(section, pool);
+        let acl = section.key("acl", "Who may come here; takes the place of [acl] and its rules.").optional();
         let rewrite: Option<At<RewriteSettings>> =
             section.key("rewrite", "Changes the path that the backend gets.").optional();
         if let Some(rewrite) = &rewrite {
@@ -227,6 +231,7 @@ impl Settings {
             header: header.into_iter().filter_map(|(name, value)| field(section, &name, value)).collect(),
             query: query.into_iter().map(|(name, value)| QuerySettings { name, value }).collect(),
             action,
+            acl,
             rewrite,
             encoded_slash: section
                 .key("encoded_slash", "What happens to `%2f` in a path: \"refuse\" answers 400, \"keep\" leaves it an octet of its segment.")

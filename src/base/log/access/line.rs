@@ -50,6 +50,9 @@ fn text_fields(entry: &Entry<'_>, out: &mut Vec<u8>) {
             word(name, value.as_bytes());
         }
     }
+    for (at, reason) in entry.observed.iter().enumerate() {
+        word(if at == 0 { " observed=" } else { "," }, reason.as_bytes());
+    }
     if let Some(duration) = entry.backend_duration {
         out.extend_from_slice(b" backend_ms=");
         milliseconds(duration, out);
@@ -90,6 +93,13 @@ pub(super) fn json(entry: &Entry<'_>, stamp: &mut Stamp, out: &mut Vec<u8>) {
             key(name, out);
             escape::json(value, out);
         }
+    }
+    for (at, reason) in entry.observed.iter().enumerate() {
+        out.extend_from_slice(if at == 0 { b",\"observed\":[" } else { b"," });
+        escape::json(reason.as_bytes(), out);
+    }
+    if !entry.observed.is_empty() {
+        out.push(b']');
     }
     let numbers = [
         ("status", u64::from(entry.status)),
@@ -156,6 +166,7 @@ mod tests {
             retries: 1,
             request_id: b"01ab",
             reason: None,
+            observed: &[],
             tls: Some("TLSv1.3"),
             user_agent: Some(b"curl/8.0"),
             referer: None,
@@ -189,6 +200,15 @@ mod tests {
             "backend_ms": 9.999,
         });
         assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn what_was_only_observed_is_a_list() {
+        let entry = Entry { observed: &["rate_limit", "acl"], ..entry() };
+        let line = written(text, &entry);
+        assert!(line.contains(" observed=rate_limit,acl "), "{line}");
+        let line: serde_json::Value = serde_json::from_str(&written(json, &entry)).unwrap();
+        assert_eq!(line["observed"], serde_json::json!(["rate_limit", "acl"]));
     }
 
     #[test]
