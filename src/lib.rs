@@ -35,6 +35,8 @@
 //!   counts and what was measured of them, the cursor of each pool, and the buckets of rate limits; nothing else. Nothing is
 //!   locked for a request but the shard of a bucket, where a rate limit holds for it.
 //! * A request has one meaning to every part that sees it, or it is refused: one framing, one host, one deciding path.
+//! * Of all lists of an ACL one decides on a request, by the resolved client address, before the client learns anything; whom all
+//!   of them refuse gets no handshake.
 //! * Every size, count and time is bounded. Deadlines are alarms on a coarse clock ([`base::alarm`]), not timers.
 //! * Workers dial addresses and never look up a name. [`control::resolve`] does, and an answer that differs is a new snapshot
 //!   of the same config; what was answered well is kept until there is another good answer.

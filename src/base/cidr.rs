@@ -1,10 +1,14 @@
 //! Networks and sets of networks. IPv4-mapped IPv6 addresses are the IPv4 address they carry, on both sides.
 
+mod set;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
 use ipnet::IpNet;
+
+pub use set::AddressSet;
 
 /// One network: `"10.0.0.0/8"`, `"2001:db8::/32"`, or a bare address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -10,6 +10,7 @@ pub mod hex;
 pub mod host;
 pub mod log;
 pub mod metrics;
+pub mod mode;
 pub mod period;
 pub mod place;
 pub mod rate;

@@ -33,6 +33,8 @@ pub enum Fault {
     MethodRefused,
     /// The host is not covered by the certificate of the connection.
     Misdirected,
+    /// The list that decides on the client denies it.
+    AclDenied,
     /// No route matches.
     NoRoute,
     /// A rate limit has no token left for it.
@@ -162,6 +164,7 @@ impl Fault {
             Self::ExpectationFailed => facts(417, Downstream, "expectation_failed", "http_request_error", true),
             Self::MethodRefused => facts(501, Downstream, "method_refused", "http_request_denied", true),
             Self::Misdirected => facts(421, Downstream, "misdirected", "http_request_denied", false),
+            Self::AclDenied => facts(403, Downstream, "acl", "http_request_denied", false),
             Self::NoRoute => facts(404, Downstream, "no_route", "destination_not_found", false),
             Self::RateLimited => facts(429, Downstream, "rate_limited", "http_request_denied", false),
             Self::ClientGone => facts(499, Downstream, "client_gone", "http_request_error", true),

@@ -40,6 +40,8 @@ enum Hangup {
     NoHeader(#[from] HeaderError),
     #[error("the PROXY header took too long")]
     SlowHeader,
+    #[error("the ACL denies the client everything")]
+    Denied,
     #[error("the handshake took too long")]
     Slow,
     #[error(transparent)]
@@ -67,6 +69,7 @@ impl Hangup {
             Self::Stranger => Some(Fault::ProxyHeaderUntrusted),
             Self::NoHeader(HeaderError::Malformed(_) | HeaderError::Cut) => Some(Fault::ProxyHeaderMalformed),
             Self::SlowHeader => Some(Fault::ProxyHeaderTimeout),
+            Self::Denied => Some(Fault::AclDenied),
             Self::NoHeader(HeaderError::Silent | HeaderError::Io(_))
             | Self::NoListener
             | Self::Slow
@@ -130,6 +133,10 @@ async fn identify(
     if listener.proxy_protocol {
         let header = before(due, alarm, proxy_protocol::read(&mut socket)).await.ok_or(Hangup::SlowHeader)??;
         ends.learn(header);
+    }
+    // Where there is no handshake to save, it gets an answer that says so.
+    if listener.tls.is_some() && worker.current().turns_away(ends.peer.ip()) {
+        return Err(Hangup::Denied);
     }
     if ends.counted().is_some_and(|client| !permit.count(client, listener.max_connections_per_ip)) {
         return Err(Hangup::TooManyOfPeer);

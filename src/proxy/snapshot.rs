@@ -1,21 +1,23 @@
 //! The immutable, compiled config that one exchange runs under, and the place where the current one is found.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use crate::base::cidr::Cidr;
+use crate::base::cidr::{AddressSet, Cidr, any_contains};
 use crate::base::metrics::Label;
 use crate::proxy::balance::{Endpoint, Pool};
 use crate::proxy::http::h1::head::HeadLimits;
 use crate::proxy::listen::limit::Gauge;
 use crate::proxy::listen::{Bind, Timeouts};
+use crate::proxy::policy::acl::List;
 use crate::proxy::policy::rate_limit::{RateLimits, RouteLimits};
 use crate::proxy::policy::{Hsts, Mirror, Policies, Redirect, Respond, Rewrite, Split};
-use crate::proxy::route::{self, EncodedSlash};
+use crate::proxy::route::{self, ByPath, EncodedSlash};
 use crate::proxy::tls::Frontend;
 
 /// A whole config, compiled.
@@ -32,6 +34,8 @@ pub struct Snapshot {
     pub pools: Vec<Arc<Pool>>,
     /// `[rate_limit]`, and the buckets of every limit.
     pub rate_limits: Arc<RateLimits>,
+    /// Who may come.
+    pub acl: Arc<Acl>,
     /// `Strict-Transport-Security` by host.
     pub hsts: Arc<Hsts>,
     /// Peers whose forwarding fields and PROXY headers are believed.
@@ -46,6 +50,12 @@ impl Snapshot {
         self.listeners.iter().find(|listener| listener.name == name)
     }
 
+    /// Whether no request of this peer could be served, so that a handshake with it would be in vain.
+    pub fn turns_away(&self, peer: IpAddr) -> bool {
+        // Those of a trusted proxy may be on behalf of anybody.
+        self.acl.refused.contains(peer) && !any_contains(&self.trusted_proxies, peer)
+    }
+
     /// Tells the endpoints that `next` has no longer.
     pub fn remove_endpoints(&self, next: &Self) {
         let kept: HashSet<u64> = next.endpoints().map(|endpoint| endpoint.id).collect();
@@ -54,6 +64,25 @@ impl Snapshot {
 
     fn endpoints(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
         self.pools.iter().flat_map(|pool| &pool.endpoints)
+    }
+}
+
+/// Who may come. The default lets everybody in.
+#[derive(Debug, Default)]
+pub struct Acl {
+    /// Decides where nothing more specific does.
+    pub global: List,
+    /// What takes its place, by path.
+    pub rules: ByPath<List>,
+    /// Whom every list refuses: this one, each rule's, each route's.
+    pub refused: AddressSet,
+}
+
+impl Acl {
+    /// The one list that decides on a request with this deciding path.
+    pub fn deciding<'a>(&'a self, route: Option<&'a Route>, path: &str) -> &'a List {
+        let own = route.and_then(|route| route.acl.as_deref());
+        own.or_else(|| self.rules.find(path)).unwrap_or(&self.global)
     }
 }
 
@@ -98,6 +127,8 @@ pub struct Route {
     pub action: Action,
     /// Its own rate limits.
     pub rate_limits: RouteLimits,
+    /// Who may come here; takes the place of the rules' lists and the global one.
+    pub acl: Option<Arc<List>>,
     /// Changes the path that the backend gets.
     pub rewrite: Option<Rewrite>,
     /// Whether `%2F` in the path is refused.

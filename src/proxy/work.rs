@@ -133,7 +133,7 @@ mod tests {
     use crate::proxy::listen::Timeouts;
     use crate::proxy::policy::Hsts;
     use crate::proxy::route;
-    use crate::proxy::snapshot::{Listener, Live, Snapshot};
+    use crate::proxy::snapshot::{Acl, Listener, Live, Snapshot};
     use crate::proxy::socket::Detached;
     use crate::proxy::worker::{Load, Place};
 
@@ -163,6 +163,7 @@ mod tests {
             routes: route::Table::build([]),
             pools: Vec::new(),
             rate_limits: Arc::default(),
+            acl: Arc::new(Acl::default()),
             hsts: Arc::new(Hsts::default()),
             trusted_proxies: Vec::new(),
             tunnel_drain: Duration::ZERO,

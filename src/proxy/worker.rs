@@ -243,7 +243,7 @@ impl Worker {
         self.metrics.refused(fault.reason(), route);
     }
 
-    /// Counts what would have been refused by a policy that is set to observe.
+    /// Counts what went on although a policy that only observes objects to it.
     pub fn observed(&self, fault: Fault, route: Label) {
         self.metrics.observed(fault.reason(), route);
     }

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot set itself up has failed")]
 
 mod aborts;
+mod acl;
+mod acl_handshake;
 mod backends;
 mod balancing;
 mod churn;

@@ -114,8 +114,9 @@ fn observing_refuses_nothing_and_tells_everything() {
 
     assert_eq!(backend.count(), 4);
     let seen = |from: u8| gateway.access(|line| line["client"] == format!("127.0.0.{from}"))["observed"].clone();
-    assert_eq!([seen(2), seen(3)], [serde_json::Value::Null, "rate_limited".into()]);
-    let line = gateway.access(|line| line["client"] == "127.0.0.1" && line["observed"] == "rate_limited");
+    assert_eq!([seen(2), seen(3)], [serde_json::Value::Null, serde_json::json!(["rate_limited"])]);
+    let line =
+        gateway.access(|line| line["client"] == "127.0.0.1" && line["observed"] == serde_json::json!(["rate_limited"]));
     assert!(line["status"] == 200 && line["reason"].is_null(), "{line}");
     assert_eq!(gateway.metric("portcullis_observed_total{reason=\"rate_limited\",route=\"all\"}"), 2);
     assert_eq!(gateway.metric("portcullis_refused_total{reason=\"rate_limited\",route=\"all\"}"), 0);

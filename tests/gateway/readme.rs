@@ -16,7 +16,7 @@ use crate::support::streams::Streams;
 use crate::websocket::HANDSHAKE;
 
 /// How the paragraph before each example that is added to the smallest begins.
-const WISHES: [&str; 22] = [
+const WISHES: [&str; 23] = [
     "**Other ports**",
     "**Weights.**",
     "**Other ways to choose a backend.**",
@@ -36,6 +36,7 @@ const WISHES: [&str; 22] = [
     "**Rate limits.**",
     "**Behind another proxy.**",
     "**Behind a load balancer that passes TCP on**",
+    "**Who may come**",
     "**A backend that wants to know the client's address**",
     "**A Unix socket**",
     "**Logs as JSON, and a status page",

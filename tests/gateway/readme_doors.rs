@@ -24,6 +24,32 @@ fn behind_a_load_balancer_the_client_that_it_names_is_the_client() {
 }
 
 #[test]
+fn the_most_specific_list_decides_who_may_come() {
+    let own = |config: String| {
+        let config = config.replace("203.0.113.0/24", "127.0.3.0/24").replace("10.0.0.0/8", "127.0.10.0/24");
+        let config = config.replace("192.168.1.", "127.0.168.");
+        format!("{config}[[listener]]\nname = \"plain\"\nbind = \"127.0.0.1:0\"\n")
+    };
+    let served = Served::changed("**Who may come**", own, "plain");
+    let ask = |from: [u8; 4], host: &str, target: &str| {
+        let mut client = Client::tcp_from(from.into(), served.gateway.address("plain"));
+        client.ask(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n")).status
+    };
+
+    for (from, root, admin, staff) in [
+        ([127, 0, 0, 1], 200, 403, 403),
+        ([127, 0, 3, 1], 403, 403, 403),
+        ([127, 0, 10, 1], 200, 200, 403),
+        ([127, 0, 168, 1], 200, 403, 200),
+        ([127, 0, 168, 77], 200, 403, 403),
+    ] {
+        let (site, private) = ("example.com", "staff.example.com");
+        let statuses = [ask(from, site, "/"), ask(from, site, "/admin/x"), ask(from, private, "/admin/x")];
+        assert_eq!(statuses, [root, admin, staff], "{from:?}");
+    }
+}
+
+#[test]
 fn a_backend_learns_the_clients_address_from_its_connection() {
     let nginx = Nginx::listening("http", " proxy_protocol", "location / { return 200 $proxy_protocol_addr; }");
     let config = whole("**A backend that wants to know the client's address**");

@@ -8,7 +8,7 @@ use crate::{none, root};
 
 /// The keys that a test changes: the test, by file and name, and the keys as they stand in `config/reference.toml`, with `*` for a
 /// name that users choose.
-const SEEN: [(&str, &str, &[&str]); 70] = [
+const SEEN: [(&str, &str, &[&str]); 73] = [
     ("keys_process", "include_brings_in_other_files_which_are_watched_too", &["include"]),
     ("keys_process", "state_dir_is_where_the_gateway_keeps_what_it_makes", &["server.state_dir"]),
     ("keys_process", "workers_is_the_number_of_threads_that_serve", &["server.workers"]),
@@ -16,6 +16,13 @@ const SEEN: [(&str, &str, &[&str]); 70] = [
     ("keys_process", "token_file_is_made_where_it_is_missing_and_taken_where_it_is_not", &["admin.token_file"]),
     ("startup", "the_drain_deadline_cuts_what_does_not_end", &["server.drain"]),
     ("forwarding", "what_a_trusted_proxy_says_is_extended", &["server.trusted_proxies"]),
+    (
+        "acl",
+        "the_longest_rule_takes_the_place_of_the_global_list",
+        &["acl.allow", "acl.rule.path", "acl.rule.allow", "acl.rule.deny"],
+    ),
+    ("acl", "a_routes_list_takes_the_place_of_rules", &["acl.deny", "route.acl.allow", "route.acl.deny"]),
+    ("acl", "what_is_observed_is_told_and_goes_on", &["acl.mode", "route.acl.mode"]),
     ("keys_logs", "format_text_is_for_people", &["log.format"]),
     ("keys_logs", "level_says_how_much_is_told", &["log.level"]),
     ("keys_logs", "sample_leaves_out_requests_but_no_failures", &["log.access.sample"]),

@@ -60,7 +60,7 @@ fn entry(status: u16) -> Entry<'static> {
         retries: 0,
         request_id: b"",
         reason: Some("no_route"),
-        observed: None,
+        observed: &[],
         tls: None,
         user_agent: None,
         referer: None,

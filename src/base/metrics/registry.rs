@@ -141,7 +141,8 @@ impl Scrape<'_> {
         self.histogram("portcullis_request_duration_seconds", help, &families.request_durations, ["route"]);
         let help = "Requests that were refused or failed, by reason.";
         self.counter("portcullis_refused_total", help, &families.refused, ["reason", "route"]);
-        let help = "Requests that policies set to observe would have refused, by reason.";
+        let help =
+            "Requests that went on and would have been refused if their policies did more than observe, by reason.";
         self.counter("portcullis_observed_total", help, &families.observed, ["reason", "route"]);
         let help = "Requests sent again to a backend, and what came of it.";
         self.counter("portcullis_retries_total", help, &families.retries, ["pool", "outcome"]);

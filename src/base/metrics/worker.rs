@@ -83,7 +83,7 @@ impl Worker {
         self.0.refused.with(&self.0.registry.families().refused, key, |cell| cell.add(1));
     }
 
-    /// A request would have been refused for `reason` by a policy that is set to observe.
+    /// A request went on that a policy would refuse for `reason` if it did more than observe.
     pub fn observed(&self, reason: &'static str, route: Label) {
         let key = [self.name(reason), route];
         self.0.observed.with(&self.0.registry.families().observed, key, |cell| cell.add(1));

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
+use super::node::LONGEST_LIST;
 use super::{Entry, Node, Scalar, Section, Setting, Shape};
 use crate::base::place::At;
 
@@ -14,6 +15,7 @@ pub struct Key<'s, 'a, T> {
     doc: &'static str,
     range: Option<Range<T>>,
     fallback: Option<&'static str>,
+    most: usize,
 }
 
 struct Range<T> {
@@ -31,7 +33,7 @@ enum Form {
 impl<'s, 'a, T: Setting> Key<'s, 'a, T> {
     pub(super) fn new(section: &'s mut Section<'a>, name: &'static str, doc: &'static str) -> Self {
         section.ask(name);
-        Self { section, name, doc, range: None, fallback: None }
+        Self { section, name, doc, range: None, fallback: None, most: LONGEST_LIST }
     }
 
     /// Only values in `range` are accepted.
@@ -45,6 +47,11 @@ impl<'s, 'a, T: Setting> Key<'s, 'a, T> {
     /// Where the key is left out, the override called `variable` stands in for it.
     pub fn fallback(self, variable: &'static str) -> Self {
         Self { fallback: Some(variable), ..self }
+    }
+
+    /// A list may have so many entries.
+    pub fn up_to(self, most: usize) -> Self {
+        Self { most, ..self }
     }
 
     /// The value, or `default` where the key is left out (or wrong, which has been reported).
@@ -118,7 +125,7 @@ impl<'s, 'a, T: Setting> Key<'s, 'a, T> {
     }
 
     fn values(&self) -> Vec<T> {
-        let elements = self.node().map(|node| node.elements()).unwrap_or_default();
+        let elements = self.node().map(|node| node.elements_up_to(self.most)).unwrap_or_default();
         elements.iter().filter_map(|node| self.bounded(node)).collect()
     }
 

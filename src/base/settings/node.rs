@@ -11,8 +11,8 @@ use toml::de::{DeInteger, DeValue};
 use super::{Problem, Reader, Section, Setting, suggest};
 use crate::base::place::{At, Place};
 
-/// Entries read from one list or map; more are refused.
-const LONGEST_LIST: usize = 10_000;
+/// Entries read from one list or map, where its key says nothing else; more are refused.
+pub(super) const LONGEST_LIST: usize = 10_000;
 
 /// One value that was written: in a file, or in a variable or flag that overrides a key.
 #[derive(Clone, Debug)]
@@ -149,6 +149,11 @@ impl<'a> Node<'a> {
 
     /// The entries of a list; a single value is a list of one.
     pub fn elements(&self) -> Vec<Self> {
+        self.elements_up_to(LONGEST_LIST)
+    }
+
+    /// The same of a list that may be longer, or has to be shorter, than others.
+    pub(super) fn elements_up_to(&self, most: usize) -> Vec<Self> {
         let one = |place, path, body| Self { place, path, body, element: true, ..self.clone() };
         match self.body {
             Body::Given(text) => {
@@ -156,8 +161,8 @@ impl<'a> Node<'a> {
                 parts.map(|part| one(self.place, self.path.clone(), Body::Given(part))).collect()
             }
             Body::Written(DeValue::Array(array)) => {
-                self.too_many(array.len());
-                let entries = array.iter().take(LONGEST_LIST).enumerate();
+                self.too_many(array.len(), most);
+                let entries = array.iter().take(most).enumerate();
                 let entry = |(index, value): (usize, &'a Spanned<DeValue<'a>>)| {
                     let path = format!("{}[{index}]", self.path);
                     one(self.at(value), path, Body::Written(value.get_ref()))
@@ -174,7 +179,7 @@ impl<'a> Node<'a> {
             let advice = format!("write `{} = {{ name = … }}`", self.name.value);
             return self.problem(format!("`{}` must be a table of names", self.name.value), advice);
         };
-        self.too_many(table.len());
+        self.too_many(table.len(), LONGEST_LIST);
         let mut entries: Vec<Self> =
             table.iter().take(LONGEST_LIST).map(|(key, value)| self.entry(key, value)).collect();
         entries.sort_by_key(|entry| entry.name.place.start);
@@ -217,10 +222,10 @@ impl<'a> Node<'a> {
         place(self.place.file, &value.span())
     }
 
-    fn too_many(&self, count: usize) {
-        if count > LONGEST_LIST {
+    fn too_many(&self, count: usize, most: usize) {
+        if count > most {
             let message = format!("`{}` has {count} entries", self.name.value);
-            self.problem::<()>(message, format!("keep it to {LONGEST_LIST} at most"));
+            self.problem::<()>(message, format!("keep it to {most} at most"));
         }
     }
 }

@@ -37,6 +37,7 @@ pub fn readdressed(
             routes: before.routes.map(|route| rerouted(route, &changed)),
             pools,
             rate_limits: Arc::clone(&before.rate_limits),
+            acl: Arc::clone(&before.acl),
             hsts: Arc::clone(&before.hsts),
             trusted_proxies: before.trusted_proxies.clone(),
             tunnel_drain: before.tunnel_drain,

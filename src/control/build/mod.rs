@@ -3,6 +3,7 @@
 //! Nothing is changed here: what a build made takes effect when the caller makes its snapshot current and then calls
 //! [`Certificates::swap`]. So a config that is refused has touched nothing.
 
+mod acl;
 mod addresses;
 mod backends;
 mod certificates;
@@ -71,6 +72,7 @@ pub fn build(
     let snapshot = Snapshot {
         generation: previous.map_or(1, |built| built.snapshot.generation + 1),
         config_generation: previous.map_or(1, |built| built.snapshot.config_generation + 1),
+        acl: Arc::new(acl::compile(config, &routes)),
         listeners,
         routes,
         rate_limits: Arc::new(rate_limits),

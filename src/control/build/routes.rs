@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::acl;
 use crate::base::metrics::Registry;
 use crate::control::config::Config;
 use crate::proxy::balance::Pool;
@@ -34,6 +35,7 @@ pub(super) fn compile(
                 &settings.policies.rate_limit,
                 known.get(settings.name.as_str()).map(|route| &route.rate_limits),
             ),
+            acl: acl::of_route(settings, config),
             rewrite: settings.rewrite.as_ref().map(|rewrite| compiled(&rewrite.value, settings)),
             encoded_slash: settings.encoded_slash,
             body_limit: settings.body_limit.limit(),

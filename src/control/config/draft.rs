@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::{Admin, Log, Server};
+use super::{Acl, Admin, Log, Server};
 use crate::base::place::{At, Place};
 use crate::base::settings::{Node, Scalar, Section, Setting, Shape, Table};
 use crate::proxy::policy::rate_limit;
@@ -16,6 +16,7 @@ pub(super) struct Draft {
     pub(super) admin: Admin,
     pub(super) log: Log,
     pub(super) rate_limit: rate_limit::Settings,
+    pub(super) acl: Acl,
     pub(super) objects: Objects,
 }
 
@@ -45,9 +46,10 @@ impl Draft {
         });
         let log = section.table("log", "The event log and the access log.", Log::keys);
         let rate_limit = section.table("rate_limit", "Limits for every route.", rate_limit::Settings::keys);
+        let acl = section.table("acl", "Who may come. The most specific list decides alone: a route's own, else the longest rule's, else this one.", Acl::keys);
         let mut objects = Objects::default();
         objects.add(section);
-        Self { server, admin, log, rate_limit, objects }
+        Self { server, admin, log, rate_limit, acl, objects }
     }
 }
 
@@ -59,7 +61,7 @@ pub(super) fn includes(section: &mut Section<'_>, doc: &'static str) -> Vec<At<S
 impl Objects {
     /// The keys of an included file.
     pub(super) fn add_included(&mut self, section: &mut Section<'_>) {
-        for name in ["include", "server", "admin", "log", "rate_limit"] {
+        for name in ["include", "server", "admin", "log", "rate_limit", "acl"] {
             section.misplaced(
                 name,
                 "move it to the main config file: included files hold listeners, certificates, hosts, routes and pools",

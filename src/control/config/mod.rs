@@ -1,5 +1,6 @@
 //! The config as a whole: every table assembled, every name resolved.
 
+mod acl;
 mod check;
 mod draft;
 mod environment;
@@ -18,6 +19,7 @@ mod tests;
 pub use crate::base::log::{
     Access as AccessLog, Format as LogFormat, Level as LogLevel, Settings as Log, Target as LogPath,
 };
+pub use acl::{Acl, AclRule};
 pub use environment::{Overrides, of_process};
 pub use failure::Failure;
 pub use load::Loaded;

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use super::Acl;
 use crate::base::cidr::Cidr;
 use crate::base::log::Settings as Log;
 use crate::base::period::Period;
@@ -22,6 +23,8 @@ pub struct Config {
     pub log: Log,
     /// `[rate_limit]`.
     pub rate_limit: rate_limit::Settings,
+    /// `[acl]`.
+    pub acl: Acl,
     /// `[[listener]]`, at least one: 443 with TLS and 80 redirecting where the file has none.
     pub listeners: Vec<listen::Settings>,
     /// `[[certificate]]`.

@@ -210,6 +210,15 @@ fn inner(shape: &Shape, key: &str) -> Shape {
     }
 }
 
+#[test]
+fn an_acl_may_be_longer_than_other_lists() {
+    let deny: Vec<String> =
+        (0..20_000_u32).map(|number| format!("\"{}/24\"", std::net::Ipv4Addr::from(number << 8))).collect();
+    let rest = "[[listener]]\nbind = \"127.0.0.1:0\"\n[[route]]\npool = [\"http://127.0.0.1:1\"]\n";
+    let text = format!("[acl]\ndeny = [{}]\n{rest}", deny.join(","));
+    assert_eq!(Config::parse(&text, &Environment::default()).unwrap().acl.lists.deny.len(), deny.len());
+}
+
 /// The largest texts of each kind of trouble end soon and tell a bounded number of problems.
 #[test]
 fn large_texts_are_bounded() {

@@ -244,7 +244,7 @@ fn what_changed_while_the_caller_read_is_told() {
         bench.write("a", "0");
         bench.set_read_at(&["a"], &[], clock::now() - HOUR).await;
         bench.tells("a").await;
-        // It is known now, and known files are compared with what was told of them.
+        // It is known now.
         bench.write("b", "0");
         bench.set(&["a", "b"], &[]).await;
         bench.write("b", "1");

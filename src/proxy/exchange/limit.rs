@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::Exchange;
+use crate::base::mode::Mode;
 use crate::proxy::fault::Fault;
 use crate::proxy::message::Request;
 use crate::proxy::policy::rate_limit::{Asked, RateLimits, Refusal};
@@ -16,7 +17,7 @@ impl Exchange<'_> {
 
     /// The limit of all together, for a request that neither the other limits nor the ACL have refused.
     pub(super) fn limit_all(&mut self, route: &Route, host: &str, request: &Request) -> Result<(), Fault> {
-        if self.observed == Some(Fault::RateLimited) {
+        if self.observed.contains(&Fault::RateLimited) {
             return Ok(());
         }
         self.limit(|limits, asked, at| limits.check_all(&route.rate_limits, asked, at), host, request)
@@ -32,8 +33,7 @@ impl Exchange<'_> {
         let asked = Asked { client: self.client.address, host, fields: &request.fields };
         let Err(refusal) = check(limits, &asked, self.started) else { return Ok(()) };
         if limits.observes() {
-            self.observe(Fault::RateLimited);
-            return Ok(());
+            return self.object(Fault::RateLimited, Mode::Observe);
         }
         self.limited = Some(refusal);
         Err(Fault::RateLimited)

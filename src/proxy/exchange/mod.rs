@@ -25,7 +25,7 @@ use crate::proxy::http::{Deciding, Host, answer, hop_by_hop};
 use crate::proxy::message::{Name, Request, Response, Span};
 use crate::proxy::policy::{self, Choice, Split, headers, rate_limit};
 use crate::proxy::route::{EncodedSlash, Facts};
-use crate::proxy::snapshot::{Action, Listener, Route};
+use crate::proxy::snapshot::{Action, Listener, Route, Snapshot};
 use crate::proxy::upstream::Trip;
 use crate::proxy::worker::Current;
 
@@ -50,11 +50,11 @@ struct Exchange<'a> {
     route: Option<Arc<Route>>,
     /// The cookie of a split that the client is to be given.
     cookie: Option<[u8; 16]>,
+    /// What policies that only observe would have refused it for. Nothing is allocated for none.
+    observed: Vec<Fault>,
     trip: Trip,
     /// The rate limit that refused it.
     limited: Option<rate_limit::Refusal>,
-    /// What it would have been refused for first, had a policy not been set to observe.
-    observed: Option<Fault>,
 }
 
 /// Runs one exchange: takes ONE snapshot, always produces a response where the client is still there, writes the log line and
@@ -79,9 +79,9 @@ pub async fn exchange<D: Downstream>(
         target: request.target_span(),
         route: None,
         cookie: None,
+        observed: Vec::new(),
         trip: Trip::default(),
         limited: None,
-        observed: None,
     };
     let _counted = connection.worker.load().count();
     let result = match arrived {
@@ -110,21 +110,22 @@ impl Exchange<'_> {
         let host = self.host(request)?;
         let hsts = self.connection.tls.as_ref().and_then(|_| snapshot.hsts.value(host.name()));
         let path = deciding(request)?;
-        if self.listener.status_path.iter().any(|own| own == path.as_str()) {
+        let own = self.listener.status_path.iter().any(|own| own == path.as_str());
+        let facts = Facts { listener: &self.listener.name, host: host.name(), path: path.as_str(), request };
+        self.route = if own { None } else { snapshot.routes.find(&facts).cloned() };
+        self.admit(&snapshot, (host.name(), path.as_str()), request)?;
+        if own {
             let mut body = Vec::new();
             answer::status(self.listener.gauge.open(), self.connection.worker.is_draining(), response, &mut body);
             return self.reply(client, request, response, &body).await;
         }
         if let Some(port) = self.listener.redirect_https {
+            // Whichever it is, it serves where the redirect leads to.
+            self.route = None;
             policy::to_https(request, host.name(), port, response);
             return self.reply(client, request, response, &[]).await;
         }
-        let facts = Facts { listener: &self.listener.name, host: host.name(), path: path.as_str(), request };
-        let route = Arc::clone(snapshot.routes.find(&facts).ok_or(Fault::NoRoute)?);
-        self.route = Some(Arc::clone(&route));
-        // The order at the edge: what a client may send, whether it may at all, and only then what all may send together.
-        self.limit_client(&route, host.name(), request)?;
-        self.limit_all(&route, host.name(), request)?;
+        let route = self.route.clone().ok_or(Fault::NoRoute)?;
         if path.has_encoded_slash() && route.encoded_slash == EncodedSlash::Refuse {
             return Err(Fault::Malformed(Malformed::Path));
         }
@@ -150,18 +151,20 @@ impl Exchange<'_> {
             rewrite.apply(request, &path).map_err(Fault::Malformed)?;
         }
         self.make_ready(&route, request)?;
-        let Some(mirror) = self.mirror(&route, request, client.request_length()) else {
-            return self.forward(client, Messages { request, response }, (&route, pool), hsts).await;
-        };
-        if client.request_length() == Length::Empty {
+        let length = client.request_length();
+        let mirror = self.mirror(&route, request, length);
+        if length == Length::Empty
+            && let Some(mirror) = mirror
+        {
             self.send_copy(&route, mirror, request, Some(Vec::new()));
-            return self.forward(client, Messages { request, response }, (&route, pool), hsts).await;
+        } else if let Some(mirror) = mirror {
+            let mut kept = Kept::of(client);
+            // Boxed, so that exchanges without it are no larger.
+            let result = Box::pin(self.forward(&mut kept, Messages { request, response }, (&route, pool), hsts)).await;
+            self.send_copy(&route, mirror, request, kept.body());
+            return result;
         }
-        let mut kept = Kept::of(client);
-        // Boxed, so that exchanges without it are no larger.
-        let result = Box::pin(self.forward(&mut kept, Messages { request, response }, (&route, pool), hsts)).await;
-        self.send_copy(&route, mirror, request, kept.body());
-        result
+        self.forward(client, Messages { request, response }, (&route, pool), hsts).await
     }
 
     /// The pool of a split that this request goes to. The client may be given a cookie that keeps it there.
@@ -198,6 +201,22 @@ impl Exchange<'_> {
                 server_name: tls.server_name.as_deref().unwrap_or_default(),
             }),
         }
+    }
+
+    /// Lets the client in, or refuses it before it learns anything: whether there is a route, where it would be redirected to.
+    /// First come the limits of clients and routes, then the ACL, then the global limit. Without a route, a rule of the ACL or
+    /// its global list decides.
+    fn admit(&mut self, snapshot: &Snapshot, (host, path): (&str, &str), request: &Request) -> Result<(), Fault> {
+        // Where a request is redirected to, it is counted.
+        let limited = self.route.clone().filter(|_| self.listener.redirect_https.is_none());
+        if let Some(route) = &limited {
+            self.limit_client(route, host, request)?;
+        }
+        let list = snapshot.acl.deciding(self.route.as_deref(), path);
+        if let Some(mode) = list.objection(self.client.address) {
+            self.object(Fault::AclDenied, mode)?;
+        }
+        limited.map_or(Ok(()), |route| self.limit_all(&route, host, request))
     }
 
     /// The host, checked: there is one, and the connection's certificate covers it.

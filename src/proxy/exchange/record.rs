@@ -7,17 +7,24 @@ use super::Exchange;
 use crate::base::clock;
 use crate::base::log::access;
 use crate::base::metrics::Label;
+use crate::base::mode::Mode;
 use crate::proxy::fault::Fault;
 use crate::proxy::message::{Name, Request, Response};
 use crate::proxy::worker::Worker;
 
 impl Exchange<'_> {
-    /// Counts what a policy that is set to observe would have refused, and keeps the first such reason for the log line. The
-    /// request goes on.
-    pub(super) fn observe(&mut self, fault: Fault) {
-        let label = self.route.as_deref().map_or(Label::NONE, |route| route.label);
-        self.connection.worker.observed(fault, label);
-        self.observed.get_or_insert(fault);
+    /// Refuses for `fault`, or, for a policy that only observes, tells at the end what it would have refused.
+    ///
+    /// # Errors
+    /// `fault`, where the policy is enforced.
+    pub(super) fn object(&mut self, fault: Fault, mode: Mode) -> Result<(), Fault> {
+        match mode {
+            Mode::Enforce => Err(fault),
+            Mode::Observe => {
+                self.observed.push(fault);
+                Ok(())
+            }
+        }
     }
 
     /// Writes the log line and the counters.
@@ -31,6 +38,8 @@ impl Exchange<'_> {
         if let Some(fault) = fault {
             worker.refused(fault, label);
         }
+        self.observed.iter().for_each(|fault| worker.observed(*fault, label));
+        let observed: Vec<&'static str> = self.observed.iter().map(|fault| fault.reason()).collect();
         worker.access.write(&access::Entry {
             time: self.time,
             client: self.client.address,
@@ -49,7 +58,7 @@ impl Exchange<'_> {
             retries: self.trip.retries,
             request_id: request.fields.first(Name::XRequestId).unwrap_or(b""),
             reason: fault.map(Fault::reason),
-            observed: self.observed.map(Fault::reason),
+            observed: &observed,
             tls: self.connection.tls.as_ref().map(|tls| tls.version),
             user_agent: request.fields.first(Name::UserAgent),
             referer: request.fields.first(Name::Referer),
@@ -90,7 +99,7 @@ pub fn refused(worker: &Worker, caller: &Caller<'_>, fault: Fault) {
         retries: 0,
         request_id: b"",
         reason: Some(fault.reason()),
-        observed: None,
+        observed: &[],
         tls: caller.tls,
         user_agent: None,
         referer: None,

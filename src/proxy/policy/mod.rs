@@ -1,6 +1,7 @@
-//! What may refuse or change a request on its way: rate limits, redirect, fixed response, rewrite, splits, mirrors, header fields,
-//! CORS, HSTS.
+//! What may refuse or change a request on its way: ACL, rate limits, redirect, fixed response, rewrite, splits, mirrors, header
+//! fields, CORS, HSTS.
 
+pub mod acl;
 mod cors;
 pub mod headers;
 mod hsts;

@@ -2,12 +2,14 @@
 
 use super::cors::CorsSettings;
 use super::headers::TransformSettings;
-use super::rate_limit;
+use super::{acl, rate_limit};
 use crate::base::settings::Section;
 
 /// The policies of one `[[route]]`, as they are written.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
+    /// Who may come here, whatever holds elsewhere. Default: what `[acl]` says.
+    pub acl: Option<acl::Settings>,
     /// Its own rate limits.
     pub rate_limit: rate_limit::RouteSettings,
     /// What is changed in the fields of requests on their way to the backend.
@@ -31,6 +33,7 @@ impl Settings {
             section.problem(place, message, "remove it, or use `response_headers`");
         }
         Self {
+            acl: section.key("acl", "Who may come here; takes the place of [acl] and its rules.").optional(),
             rate_limit: section
                 .key(
                     "rate_limit",

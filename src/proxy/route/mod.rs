@@ -6,6 +6,7 @@
 //! and by segment, so that ten thousand routes cost what ten do; a lookup allocates nothing.
 
 mod action;
+mod by_path;
 mod header;
 mod host;
 mod method;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use crate::base::place::At;
 use crate::proxy::message::Request;
 
+pub use by_path::ByPath;
 pub use settings::{
     ActionSettings, EncodedSlash, HeaderSettings, HostPattern, MirrorSettings, PathPattern, QuerySettings,
     RedirectSettings, RespondSettings, RewriteSettings, Settings, SplitSettings, ValuePattern,

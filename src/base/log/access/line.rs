@@ -45,16 +45,14 @@ fn text_fields(entry: &Entry<'_>, out: &mut Vec<u8>) {
     word(" listener=", entry.listener.as_bytes());
     word(" route=", entry.route.as_bytes());
     word(" id=", entry.request_id);
-    let said = [
-        (" reason=", entry.reason),
-        (" observed=", entry.observed),
-        (" tls=", entry.tls),
-        (" backend=", entry.backend),
-    ];
+    let said = [(" reason=", entry.reason), (" tls=", entry.tls), (" backend=", entry.backend)];
     for (name, value) in said {
         if let Some(value) = value {
             word(name, value.as_bytes());
         }
+    }
+    for (at, reason) in entry.observed.iter().enumerate() {
+        word(if at == 0 { " observed=" } else { "," }, reason.as_bytes());
     }
     if let Some(duration) = entry.backend_duration {
         out.extend_from_slice(b" backend_ms=");
@@ -87,7 +85,6 @@ pub(super) fn json(entry: &Entry<'_>, stamp: &mut Stamp, out: &mut Vec<u8>) {
         ("backend", entry.backend.map(str::as_bytes)),
         ("request_id", Some(entry.request_id)),
         ("reason", entry.reason.map(str::as_bytes)),
-        ("observed", entry.observed.map(str::as_bytes)),
         ("tls", entry.tls.map(str::as_bytes)),
         ("user_agent", entry.user_agent),
         ("referer", entry.referer),
@@ -97,6 +94,13 @@ pub(super) fn json(entry: &Entry<'_>, stamp: &mut Stamp, out: &mut Vec<u8>) {
             key(name, out);
             escape::json(value, out);
         }
+    }
+    for (at, reason) in entry.observed.iter().enumerate() {
+        out.extend_from_slice(if at == 0 { b",\"observed\":[" } else { b"," });
+        escape::json(reason.as_bytes(), out);
+    }
+    if !entry.observed.is_empty() {
+        out.push(b']');
     }
     let numbers = [
         ("status", u64::from(entry.status)),
@@ -163,7 +167,7 @@ mod tests {
             retries: 1,
             request_id: b"01ab",
             reason: None,
-            observed: None,
+            observed: &[],
             tls: Some("TLSv1.3"),
             user_agent: Some(b"curl/8.0"),
             referer: None,
@@ -197,6 +201,15 @@ mod tests {
             "backend_ms": 9.999,
         });
         assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn what_was_only_observed_is_a_list() {
+        let entry = Entry { observed: &["rate_limit", "acl"], ..entry() };
+        let line = written(text, &entry);
+        assert!(line.contains(" observed=rate_limit,acl "), "{line}");
+        let line: serde_json::Value = serde_json::from_str(&written(json, &entry)).unwrap();
+        assert_eq!(line["observed"], serde_json::json!(["rate_limit", "acl"]));
     }
 
     #[test]

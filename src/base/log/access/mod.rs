@@ -52,8 +52,8 @@ pub struct Entry<'a> {
     pub request_id: &'a [u8],
     /// Why it was refused or failed, by the name of its fault.
     pub reason: Option<&'static str>,
-    /// Why it would have been refused by a policy that is set to observe, by the name of its fault.
-    pub observed: Option<&'static str>,
+    /// Why it would have been refused if every policy did more than observe, by the names of the faults.
+    pub observed: &'a [&'static str],
     /// The TLS version, `TLSv1.3`; none on a plain listener.
     pub tls: Option<&'static str>,
     /// `User-Agent`.

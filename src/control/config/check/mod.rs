@@ -25,12 +25,12 @@ redirect_https = true
 /// Adds the default listeners where there are none, and reports everything that does not fit together. With `complete`
 /// false some file could not be read, so that nothing is said about what may stand in it.
 pub(super) fn resolve(draft: Draft, reader: &Reader, sources: &mut Sources, complete: bool) -> Config {
-    let Draft { server, admin, log, rate_limit, mut objects } = draft;
+    let Draft { server, admin, log, rate_limit, acl, mut objects } = draft;
     if !objects.has_listeners && complete {
         objects.listeners = default_listeners(reader, sources);
     }
     let Objects { listeners, certificates, hosts, routes, pools, whole_routes, .. } = objects;
-    let config = Config { server, admin, log, rate_limit, listeners, certificates, hosts, routes, pools };
+    let config = Config { server, admin, log, rate_limit, acl, listeners, certificates, hosts, routes, pools };
     if complete {
         names::check(&config, reader);
         listeners::check(&config, reader);
