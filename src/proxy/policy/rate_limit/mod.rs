@@ -16,13 +16,14 @@ use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 pub use limit::{Asked, Limit, Refusal};
-pub use settings::{Key, LimitSettings, Mode, PenaltySettings, RouteSettings, Settings};
+pub use settings::{Key, LimitSettings, PenaltySettings, RouteSettings, Settings};
 
 use bucket::Penalty;
 use limit::Check;
 use store::Store;
 
 use crate::base::cidr::{Cidr, any_contains};
+use crate::base::mode::Mode;
 
 /// What `[rate_limit]` says, and the buckets of every limit.
 #[derive(Debug)]

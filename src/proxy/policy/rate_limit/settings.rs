@@ -3,6 +3,7 @@
 use serde_json::Value as Json;
 
 use crate::base::cidr::Cidr;
+use crate::base::mode::Mode;
 use crate::base::period::Period;
 use crate::base::rate::Rate;
 use crate::base::settings::{Node, Scalar, Section, Setting, Shape};
@@ -46,16 +47,6 @@ pub enum Key {
     Route,
     /// Each value of this header field; its name in lower case.
     Header(String),
-}
-
-/// `mode`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Mode {
-    /// Refuses.
-    #[default]
-    Enforce,
-    /// Counts and logs what would have been refused.
-    Observe,
 }
 
 /// `penalty = { factor = 2, max = "10m" }`.
@@ -208,25 +199,6 @@ impl std::fmt::Display for Key {
             Self::Host => f.write_str("host"),
             Self::Route => f.write_str("route"),
             Self::Header(name) => write!(f, "header:{name}"),
-        }
-    }
-}
-
-const MODES: [(&str, Mode); 2] = [("enforce", Mode::Enforce), ("observe", Mode::Observe)];
-
-impl Setting for Mode {
-    fn shape() -> Shape {
-        Shape::words(&MODES)
-    }
-
-    fn read(node: &Node<'_>) -> Option<Self> {
-        node.choice(&MODES)
-    }
-
-    fn shown(&self) -> Json {
-        match self {
-            Self::Enforce => "enforce".into(),
-            Self::Observe => "observe".into(),
         }
     }
 }
