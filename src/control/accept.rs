@@ -9,6 +9,7 @@ use crate::base::settings::{Environment, Problem};
 use crate::control::admin::status;
 use crate::control::build::{Built, build};
 use crate::control::config::{self, Config, Overrides, Sources};
+use crate::control::reload::{self, Read};
 use crate::proxy::balance::Resolution;
 
 /// A config that was loaded and built.
@@ -30,13 +31,16 @@ pub struct Watched {
     pub files: Vec<PathBuf>,
     /// Folders and names with a star in which new files may appear.
     pub patterns: Vec<PathBuf>,
-    /// When reading them began: a later change is not known yet.
-    pub read_at: SystemTime,
+    /// What was read of them, and when that began: a later change is not known yet.
+    pub read: Read,
 }
 
 impl Watched {
     /// What was read, and the files that `config` names, where there is one.
-    fn of(sources: &Sources, config: Option<&Config>, read_at: SystemTime) -> Self {
+    fn of(sources: &Sources, config: Option<&Config>, since: SystemTime) -> Self {
+        // A file that could not be read has no text; how an empty one is told is as well enough.
+        let texts = sources.texts().filter(|(_, text)| !text.is_empty());
+        let contents = texts.map(|(path, text)| (path.to_owned(), reload::hash(text.as_bytes()))).collect();
         let certificates = config.into_iter().flat_map(|config| &config.certificates);
         let pairs = certificates.flat_map(|pair| [&pair.cert.value, &pair.key.value]);
         let pools = config.into_iter().flat_map(|config| &config.pools).filter_map(|pool| pool.tls.as_ref());
@@ -44,7 +48,7 @@ impl Watched {
         Self {
             files: sources.files().map(Path::to_owned).chain(named.cloned()).collect(),
             patterns: sources.patterns().map(Path::to_owned).collect(),
-            read_at,
+            read: Read { since, contents },
         }
     }
 }

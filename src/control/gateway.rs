@@ -169,7 +169,8 @@ impl Gateway {
         if let Some((_, attempted)) = &self.refused {
             watched.files.extend_from_slice(&attempted.files);
             watched.patterns.extend_from_slice(&attempted.patterns);
-            watched.read_at = attempted.read_at;
+            // What is live was read before, and may be something else by now.
+            watched.read = attempted.read.clone();
         }
         watched
     }

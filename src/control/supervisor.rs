@@ -232,8 +232,8 @@ fn watch() -> (Option<Watch>, Option<mpsc::Receiver<Changed>>) {
 /// Watches what is live now. A folder that hangs holds up nothing else: this is one branch among the signals.
 async fn take_up(watch: Option<&Watch>, gateway: &Gateway) {
     if let Some(watch) = watch {
-        let Watched { files, patterns, read_at } = gateway.watched();
-        watch.set(files, patterns, read_at).await;
+        let Watched { files, patterns, read } = gateway.watched();
+        watch.set(files, patterns, read).await;
     }
 }
 

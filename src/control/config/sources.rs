@@ -28,6 +28,12 @@ impl Sources {
         self.texts.iter().filter(|source| source.is_file).map(|source| source.path.as_path())
     }
 
+    /// What was read of each file; empty where it could not be.
+    pub fn texts(&self) -> impl Iterator<Item = (&Path, &str)> {
+        let files = self.texts.iter().filter(|source| source.is_file);
+        files.map(|source| (source.path.as_path(), source.text.as_str()))
+    }
+
     /// What `include` looked for, as `sites/*.toml`: a new file of such a name changes the config.
     pub fn patterns(&self) -> impl Iterator<Item = &Path> {
         self.patterns.iter().map(PathBuf::as_path)

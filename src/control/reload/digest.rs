@@ -39,6 +39,11 @@ impl Digest {
         Self { print, settled, content }
     }
 
+    /// What somebody else has read, whatever is there now: the next look compares.
+    pub(super) fn of_read(hash: [u8; 32]) -> Self {
+        Self { print: Err(ErrorKind::NotFound), settled: false, content: Content::Hash(hash) }
+    }
+
     /// Looks again and answers whether the content differs from the last look. Without `thorough` a file whose
     /// fingerprint stands still is not read.
     pub(super) fn look(&mut self, path: &Path, thorough: bool) -> bool {

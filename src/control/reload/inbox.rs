@@ -4,18 +4,19 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 
 use super::debounce::Debounce;
 use super::interest::Interest;
+use super::read::Read;
 
 /// What to watch from now on.
 pub(super) struct Order {
     pub(super) files: Vec<PathBuf>,
     pub(super) patterns: Vec<PathBuf>,
-    pub(super) read_at: SystemTime,
+    pub(super) read: Read,
     /// Is told when all of it is watched.
     pub(super) done: oneshot::Sender<()>,
 }

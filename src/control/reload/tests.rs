@@ -1,5 +1,6 @@
 //! Laws of watching: what is told, and what is not.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::future::Future;
 use std::io::Write;
@@ -12,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 use tokio::sync::mpsc::Receiver;
 
-use super::{Changed, Timing, Watch};
+use super::{Changed, Read, Timing, Watch, hash};
 use crate::base::clock;
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -26,6 +27,10 @@ fn events_only() -> Timing {
 
 fn poll_only() -> Timing {
     Timing { poll: Duration::from_millis(10), events: false, ..Timing::default() }
+}
+
+fn unread(since: SystemTime) -> Read {
+    Read { since, contents: BTreeMap::new() }
 }
 
 fn run(test: impl Future<Output = ()>) {
@@ -77,7 +82,11 @@ impl Bench {
 
     async fn set_read_at(&self, files: &[&str], patterns: &[&str], read_at: SystemTime) {
         let paths = |names: &[&str]| names.iter().map(|name| self.path(name)).collect();
-        self.watch.set(paths(files), paths(patterns), read_at).await;
+        self.watch.set(paths(files), paths(patterns), unread(read_at)).await;
+    }
+
+    async fn set_read(&self, files: &[&str], read: Read) {
+        self.watch.set(files.iter().map(|name| self.path(name)).collect(), Vec::new(), read).await;
     }
 
     /// The next message is about `name` and nothing else: whatever was done before it was told already, or rightly not.
@@ -108,14 +117,19 @@ fn in_place_writes_and_atomic_replacements_are_told() {
 }
 
 #[test]
-fn what_changed_before_an_order_is_told_with_it() {
-    // Whoever gives the order has read the file by then: if it goes back before the watch looks, nobody else would notice.
+fn what_the_caller_has_read_is_what_is_known() {
+    // It may have read a change before the watch has looked: if the file goes back then, nobody else would notice.
     run(async {
         let mut bench = Bench::new(Timing { poll: HOUR, thorough: HOUR, events: false, ..Timing::default() });
+        let read = |text: &str| BTreeMap::from([(bench.path("a"), hash(text.as_bytes()))]);
+        let (zero, one) = (read("0"), read("1"));
         bench.write("a", "0");
-        bench.set(&["a"], &[]).await;
+        // Written just now, but known: not told.
+        bench.set_read(&["a"], Read { since: clock::now(), contents: zero.clone() }).await;
+        bench.set_read(&["a"], Read { since: clock::now(), contents: one }).await;
+        bench.tells("a").await;
         bench.write("a", "1");
-        bench.set(&["a"], &[]).await;
+        bench.set_read(&["a"], Read { since: clock::now() + HOUR, contents: zero }).await;
         bench.tells("a").await;
     });
 }
@@ -244,7 +258,7 @@ fn what_changed_while_the_caller_read_is_told() {
         bench.write("a", "0");
         bench.set_read_at(&["a"], &[], clock::now() - HOUR).await;
         bench.tells("a").await;
-        // It is known now.
+        // It is known now, and known files are compared with what was told of them.
         bench.write("b", "0");
         bench.set(&["a", "b"], &[]).await;
         bench.write("b", "1");
@@ -269,7 +283,7 @@ fn files_that_are_no_longer_named_are_not_told() {
 fn it_ends_when_dropped() {
     run(async {
         let Bench { folder, watch, mut told } = Bench::new(events_only());
-        watch.set(vec![folder.path().join("a")], Vec::new(), clock::now() + HOUR).await;
+        watch.set(vec![folder.path().join("a")], Vec::new(), unread(clock::now() + HOUR)).await;
         drop(watch);
         let end = tokio::time::timeout(DEADLINE, told.recv()).await.expect("the thread ends");
         assert_eq!(end, None);
@@ -282,7 +296,7 @@ fn setting_files_returns_although_nobody_listens() {
         let Bench { folder, watch, told } = Bench::new(events_only());
         drop(told);
         for _ in 0..3 {
-            let set = watch.set(vec![folder.path().join("a")], Vec::new(), clock::now());
+            let set = watch.set(vec![folder.path().join("a")], Vec::new(), unread(clock::now()));
             tokio::time::timeout(DEADLINE, set).await.expect("it returns");
         }
     });

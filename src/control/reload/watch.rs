@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
@@ -18,6 +18,7 @@ use super::digest::COARSE;
 use super::folders::Folders;
 use super::inbox::{Inbox, Order, Wake};
 use super::interest::{Interest, last_change};
+use super::read::Read;
 use crate::control::config::Pattern;
 
 /// How often symlinks are followed anew because a folder on the way was not watched before.
@@ -84,11 +85,12 @@ impl Watch {
     }
 
     /// Watches `files`, and what matches `patterns` (`sites/*.toml`), from now on and nothing else; returns when it
-    /// does. Files need not exist. Their present content counts as known; told of are those that changed after `read_at`, when
-    /// the caller began to read them, and those watched already whose content was not known yet.
-    pub async fn set(&self, files: Vec<PathBuf>, patterns: Vec<PathBuf>, read_at: SystemTime) {
+    /// does. Files need not exist. What `read` says of a file is what is known of it. Others that are watched already keep what is
+    /// known of them; of new ones the present content counts as known, unless they changed after the caller began to read: these
+    /// are told of, as are those that are not what was read any more.
+    pub async fn set(&self, files: Vec<PathBuf>, patterns: Vec<PathBuf>, read: Read) {
         let (done, is_done) = oneshot::channel();
-        self.0.order(Order { files, patterns, read_at, done });
+        self.0.order(Order { files, patterns, read, done });
         // It fails when a later order took the place of this one, or nobody is left to be told.
         let _ = is_done.await;
     }
@@ -149,7 +151,7 @@ impl Watching {
         self.files = order.files;
         self.patterns = order.patterns.iter().map(|pattern| Pattern::new(pattern)).collect();
         let files = self.attend();
-        let late = self.contents.adopt(&files, |path| last_change(path) + COARSE >= order.read_at);
+        let late = self.contents.adopt(&files, &order.read, |path| last_change(path) + COARSE >= order.read.since);
         self.untold.extend(late);
         // Whoever gave the order may have stopped waiting.
         let _ = order.done.send(());
