@@ -76,6 +76,31 @@ fn large_bodies_are_not_copied_and_are_counted() {
 }
 
 #[test]
+fn bodies_that_come_slowly_are_kept_for_a_bounded_number_of_copies() {
+    let (real, shadow) = (answering("real"), answering("shadow"));
+    let gateway = Gateway::serving(&format!("[server]\nworkers = 1\n{}", config(&real, &shadow, 100)));
+    let begun = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n1";
+    let mut slow: Vec<_> = (0..128)
+        .map(|_| {
+            let mut client = gateway.connect("http");
+            client.send(begun);
+            client
+        })
+        .collect();
+    let active = format!("portcullis_backend_active_requests{{pool=\"real\",backend=\"{real}\"}}");
+    gateway.wait_for_metric(&active, 128);
+
+    assert_eq!(gateway.connect("http").ask(format!("{begun}2")).text(), "real");
+    gateway.wait_for_metric("portcullis_mirrored_total{pool=\"shadow\",outcome=\"dropped\"}", 1);
+
+    for client in &mut slow {
+        client.send("2");
+        assert_eq!(client.answer().text(), "real");
+    }
+    gateway.wait_for_metric("portcullis_mirrored_total{pool=\"shadow\",outcome=\"answered\"}", 128);
+}
+
+#[test]
 fn the_readme_shows_a_mirror() {
     let served = Served::example("**A mirror.**");
     for _ in 0..20 {

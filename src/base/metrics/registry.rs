@@ -146,7 +146,8 @@ impl Scrape<'_> {
         self.counter("portcullis_observed_total", help, &families.observed, ["reason", "route"]);
         let help = "Requests sent again to a backend, and what came of it.";
         self.counter("portcullis_retries_total", help, &families.retries, ["pool", "outcome"]);
-        let help = "Copies of requests to a mirror's pool: answered, failed, or dropped as too large or too many.";
+        let help =
+            "Copies of requests to a mirror's pool: answered, failed, or dropped as too large, too many or not whole.";
         self.counter("portcullis_mirrored_total", help, &families.mirrored, ["pool", "outcome"]);
         let help = "Panics that were caught; each cost its connection.";
         self.counter("portcullis_panics_total", help, &families.panics, []);

@@ -19,9 +19,9 @@ use crate::proxy::upstream::{self, Call, Timeouts, Trip};
 use crate::proxy::worker::Worker;
 
 /// The largest body that is copied.
-const LARGEST: usize = 64 << 10;
+pub(super) const LARGEST: usize = 64 << 10;
 
-/// Copies under way on one worker; more requests than that are not copied meanwhile.
+/// Copies on one worker that are under way, or whose bodies are still being read; more requests than that are not copied meanwhile.
 const MOST: usize = 128;
 
 /// How long one may take, with its answer.
@@ -44,7 +44,7 @@ impl Exchange<'_> {
             Length::Empty | Length::Unknown => true,
             Length::Tunnel => false,
         };
-        if fits && worker.mirrors.count() < MOST {
+        if fits && worker.mirrors.count() + worker.kept_bodies.get() < MOST {
             return Some(&mirror.target);
         }
         worker.metrics.mirrored(mirror.target.label, "dropped");
@@ -56,6 +56,7 @@ impl Exchange<'_> {
         let worker = Rc::clone(&self.connection.worker);
         let Some(body) = body else { return worker.metrics.mirrored(pool.label, "dropped") };
         let mut request = request.clone();
+        request.fields.remove(Name::Expect);
         if !body.is_empty() && request.fields.first(Name::ContentLength).is_none() {
             // It came in chunks, and is whole now.
             request.fields.set_written(Name::ContentLength, |length| number(length, body.len() as u64));
@@ -196,105 +197,4 @@ impl Downstream for Nobody {
     }
 
     fn abort(&mut self) {}
-}
-
-/// A client whose request's body is kept while it is read.
-pub(super) struct Kept<'c, D> {
-    client: &'c mut D,
-    body: Option<Vec<u8>>,
-    whole: bool,
-}
-
-impl<'c, D: Downstream> Kept<'c, D> {
-    /// Nothing was read yet.
-    pub(super) fn of(client: &'c mut D) -> Self {
-        Self { client, body: Some(Vec::new()), whole: false }
-    }
-
-    /// The body, where all of it came and was not too large.
-    pub(super) fn body(self) -> Option<Vec<u8>> {
-        self.body.filter(|_| self.whole)
-    }
-}
-
-impl<D: Downstream> Downstream for Kept<'_, D> {
-    fn request_length(&self) -> Length {
-        self.client.request_length()
-    }
-
-    fn poll_body(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>, limit: usize) -> Poll<Result<Progress, Fault>> {
-        let progress = self.client.poll_body(cx, into, limit);
-        match progress {
-            Poll::Ready(Ok(Progress::Data(count))) => {
-                let fresh = into.get(into.len() - count..).unwrap_or_default();
-                self.body = self.body.take().filter(|body| body.len() + count <= LARGEST).map(|mut body| {
-                    body.extend_from_slice(fresh);
-                    body
-                });
-            }
-            Poll::Ready(Ok(Progress::End)) => self.whole = true,
-            Poll::Ready(Err(_)) | Poll::Pending => {}
-        }
-        progress
-    }
-
-    fn request_trailers(&self) -> Option<&Fields> {
-        self.client.request_trailers()
-    }
-
-    fn expects_continue(&self) -> bool {
-        self.client.expects_continue()
-    }
-
-    fn interim(&mut self, response: &Response) {
-        self.client.interim(response);
-    }
-
-    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Gone> {
-        self.client.poll_gone(cx)
-    }
-
-    fn start(&mut self, response: &Response, length: Length) {
-        self.client.start(response, length);
-    }
-
-    fn has_started(&self) -> bool {
-        self.client.has_started()
-    }
-
-    fn room(&mut self) -> &mut Vec<u8> {
-        self.client.room()
-    }
-
-    fn appended(&mut self, count: usize) {
-        self.client.appended(count);
-    }
-
-    fn finish(&mut self, trailers: Option<&Fields>) {
-        self.client.finish(trailers);
-    }
-
-    fn wants(&self) -> usize {
-        self.client.wants()
-    }
-
-    fn unwritten(&self) -> usize {
-        self.client.unwritten()
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
-        self.client.poll_flush(cx)
-    }
-
-    fn close_after(&mut self) {
-        self.client.close_after();
-    }
-
-    fn retract(&mut self) -> bool {
-        self.client.retract()
-    }
-
-    fn abort(&mut self) {
-        self.client.abort();
-    }
 }

@@ -1,6 +1,7 @@
 //! THE SPINE, second half: one request and its response.
 
 mod forward;
+mod kept;
 mod limit;
 mod mirror;
 mod record;
@@ -8,7 +9,7 @@ mod reply;
 
 pub use record::{Caller, refused};
 
-use mirror::Kept;
+use kept::Kept;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -158,7 +159,8 @@ impl Exchange<'_> {
         {
             self.send_copy(&route, mirror, request, Some(Vec::new()));
         } else if let Some(mirror) = mirror {
-            let mut kept = Kept::of(client);
+            let connection = self.connection;
+            let mut kept = Kept::of(client, &connection.worker);
             // Boxed, so that exchanges without it are no larger.
             let result = Box::pin(self.forward(&mut kept, Messages { request, response }, (&route, pool), hsts)).await;
             self.send_copy(&route, mirror, request, kept.body());
