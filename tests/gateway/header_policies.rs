@@ -129,6 +129,23 @@ fn pages_of_named_origins_may_use_a_route() {
 }
 
 #[test]
+fn what_a_route_takes_out_of_requests_still_counts_here() {
+    let backend = answering("");
+    let policies = "request_headers = { remove = [\"Origin\", \"Referer\", \"User-Agent\"] }\n\
+                    cors = { origins = \"https://app.example\" }";
+    let gateway = Gateway::serving(&config(&backend, policies));
+    let answer = ask(&gateway, "GET", "Origin: https://app.example\r\nReferer: r\r\nUser-Agent: u\r\n");
+    assert_eq!(answer.field("access-control-allow-origin"), Some("https://app.example"), "{answer:?}");
+    let received = backend.received();
+    assert_eq!(["origin", "referer", "user-agent"].map(|name| received.field(name)), [None; 3]);
+    let line = gateway.access(|line| line["status"] == 200);
+    assert_eq!((&line["referer"], &line["user_agent"]), (&"r".into(), &"u".into()), "{line}");
+
+    let twice = ask(&gateway, "GET", "Origin: https://app.example\r\nOrigin: https://app.example\r\n");
+    assert_eq!(twice.field("access-control-allow-origin"), None, "one origin, or none");
+}
+
+#[test]
 fn the_readme_shows_all_of_it() {
     let served = Served::example("**Header fields, and pages of other origins.**");
     let answer = served.ask("GET", "api.example.com", "/", "Origin: https://app.example.com\r\nReferer: r\r\n");

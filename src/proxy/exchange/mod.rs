@@ -48,6 +48,7 @@ struct Exchange<'a> {
     started: Instant,
     time: SystemTime,
     target: Span,
+    said: Said,
     route: Option<Arc<Route>>,
     /// The cookie of a split that the client is to be given.
     cookie: Option<[u8; 16]>,
@@ -56,6 +57,23 @@ struct Exchange<'a> {
     trip: Trip,
     /// The rate limit that refused it.
     limited: Option<rate_limit::Refusal>,
+}
+
+/// What the client said of itself, whatever its route changes on the way to the backend.
+struct Said {
+    user_agent: Option<Span>,
+    referer: Option<Span>,
+    /// The one origin; none where there are several.
+    origin: Option<Span>,
+}
+
+impl Said {
+    fn of(request: &Request) -> Self {
+        let first = |name| request.fields.all_spans(name).next();
+        let mut origins = request.fields.all_spans(Name::Origin);
+        let origin = origins.next().filter(|_| origins.next().is_none());
+        Self { user_agent: first(Name::UserAgent), referer: first(Name::Referer), origin }
+    }
 }
 
 /// Runs one exchange: takes ONE snapshot, always produces a response where the client is still there, writes the log line and
@@ -78,6 +96,7 @@ pub async fn exchange<D: Downstream>(
         started: Instant::now(),
         time: clock::now(),
         target: request.target_span(),
+        said: Said::of(request),
         route: None,
         cookie: None,
         observed: Vec::new(),
@@ -130,7 +149,7 @@ impl Exchange<'_> {
         if path.has_encoded_slash() && route.encoded_slash == EncodedSlash::Refuse {
             return Err(Fault::Malformed(Malformed::Path));
         }
-        if route.policies.answer(request, response) {
+        if route.policies.answer(request, self.origin(request), response) {
             return self.reply(client, request, response, &[]).await;
         }
         let pool = match &route.action {
@@ -203,6 +222,11 @@ impl Exchange<'_> {
                 server_name: tls.server_name.as_deref().unwrap_or_default(),
             }),
         }
+    }
+
+    /// The origin of the page that the request comes from, where it says one.
+    fn origin<'r>(&self, request: &'r Request) -> Option<&'r [u8]> {
+        self.said.origin.map(|span| request.fields.bytes(span))
     }
 
     /// Lets the client in, or refuses it before it learns anything: whether there is a route, where it would be redirected to.

@@ -60,8 +60,8 @@ impl Exchange<'_> {
             reason: fault.map(Fault::reason),
             observed: &observed,
             tls: self.connection.tls.as_ref().map(|tls| tls.version),
-            user_agent: request.fields.first(Name::UserAgent),
-            referer: request.fields.first(Name::Referer),
+            user_agent: self.said.user_agent.map(|span| request.fields.bytes(span)),
+            referer: self.said.referer.map(|span| request.fields.bytes(span)),
         });
     }
 }

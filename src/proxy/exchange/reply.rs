@@ -24,7 +24,7 @@ impl Exchange<'_> {
             response.fields.add(b"set-cookie", &policy::set_cookie(value, self.connection.tls.is_some()));
         }
         if let Some(route) = self.route.as_deref().filter(|route| route.policies.change_answers()) {
-            route.policies.on_answer(request, response, &self.facts(route, request));
+            route.policies.on_answer((request, self.origin(request)), response, &self.facts(route, request));
         }
         if response.fields.first(Name::Date).is_none() {
             response.fields.add(b"date", httpdate::fmt_http_date(self.time).as_bytes());

@@ -26,6 +26,7 @@ names! {
     Proxy = "proxy",
     Cookie = "cookie",
     Expect = "expect",
+    Origin = "origin",
     Server = "server",
     Referer = "referer",
     Trailer = "trailer",

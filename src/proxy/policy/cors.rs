@@ -5,9 +5,8 @@
 use crate::base::period::Period;
 use crate::base::settings::{Node, Section, Setting, Shape, Table};
 use crate::base::token::is_token;
-use crate::proxy::message::{Fields, Name, Request, Response};
+use crate::proxy::message::{Name, Request, Response};
 
-const ORIGIN: &[u8] = b"origin";
 const ASKED_METHOD: &[u8] = b"access-control-request-method";
 const ASKED_HEADERS: &[u8] = b"access-control-request-headers";
 
@@ -70,8 +69,8 @@ impl Origin {
 }
 
 fn is_preflight(request: &Request) -> bool {
-    let has = |name| request.fields.values(name).next().is_some();
-    request.method() == b"OPTIONS" && has(ORIGIN) && has(ASKED_METHOD)
+    let asks = || request.fields.values(ASKED_METHOD).next().is_some();
+    request.method() == b"OPTIONS" && request.fields.first(Name::Origin).is_some() && asks()
 }
 
 fn is_of_label(byte: &u8) -> bool {
@@ -96,12 +95,12 @@ impl Cors {
     }
 
     /// Whether a request asks what may be asked, before it asks. Makes `response` the answer, without a body, where it does.
-    pub(super) fn preflight(&self, request: &Request, response: &mut Response) -> bool {
+    pub(super) fn preflight(&self, request: &Request, origin: Option<&[u8]>, response: &mut Response) -> bool {
         if !is_preflight(request) {
             return false;
         }
         response.status = 204;
-        if self.allowed(&request.fields).is_some() {
+        if self.allowed(origin).is_some() {
             response.fields.add(b"access-control-allow-methods", &self.methods);
             let asked = || request.fields.values(ASKED_HEADERS).next().unwrap_or_default();
             let headers = self.headers.as_deref().unwrap_or_else(asked);
@@ -113,8 +112,8 @@ impl Cors {
         true
     }
 
-    /// Says in an answer who may read it.
-    pub(super) fn mark(&self, request: &Request, response: &mut Response) {
+    /// Says in an answer who may read it. `origin` is the one that the request had, which its route may have taken out.
+    pub(super) fn mark(&self, request: &Request, origin: Option<&[u8]>, response: &mut Response) {
         let preflight = is_preflight(request);
         if !preflight {
             SAID.iter().for_each(|name| response.fields.remove_named(Name::Other, name));
@@ -124,7 +123,7 @@ impl Cors {
             // What is said depends on who asks.
             response.fields.add(b"vary", b"Origin");
         }
-        let Some(origin) = self.allowed(&request.fields) else { return };
+        let Some(origin) = self.allowed(origin) else { return };
         response.fields.add(b"access-control-allow-origin", if open { b"*" } else { origin });
         if self.credentials {
             response.fields.add(b"access-control-allow-credentials", b"true");
@@ -134,11 +133,9 @@ impl Cors {
         }
     }
 
-    /// The one origin of a request, where it is let in.
-    fn allowed<'f>(&self, fields: &'f Fields) -> Option<&'f [u8]> {
-        let mut origins = fields.values(ORIGIN);
-        let (Some(origin), None) = (origins.next(), origins.next()) else { return None };
-        self.origins.iter().any(|allowed| allowed.is_of(origin)).then_some(origin)
+    /// The origin, where it is let in.
+    fn allowed<'o>(&self, origin: Option<&'o [u8]>) -> Option<&'o [u8]> {
+        origin.filter(|origin| self.origins.iter().any(|allowed| allowed.is_of(origin)))
     }
 }
 
@@ -262,6 +259,10 @@ mod tests {
         request
     }
 
+    fn origin(request: &Request) -> Option<&[u8]> {
+        request.fields.first(Name::Origin)
+    }
+
     fn said(response: &Response) -> Vec<String> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         response.fields.iter().map(|(_, name, value)| format!("{}: {}", text(name), text(value))).collect()
@@ -278,8 +279,8 @@ mod tests {
         let rule = cors(&[app()], &["X-A"], true);
         let mut response = Response::default();
         let asks = request("OPTIONS", &ASKS);
-        assert!(rule.preflight(&asks, &mut response) && response.status == 204);
-        rule.mark(&asks, &mut response);
+        assert!(rule.preflight(&asks, origin(&asks), &mut response) && response.status == 204);
+        rule.mark(&asks, origin(&asks), &mut response);
         assert_eq!(
             said(&response),
             [
@@ -293,13 +294,13 @@ mod tests {
         );
 
         let mut response = Response::default();
-        assert!(cors(&[app()], &["*"], false).preflight(&asks, &mut response));
+        assert!(cors(&[app()], &["*"], false).preflight(&asks, origin(&asks), &mut response));
         assert!(said(&response).contains(&"access-control-allow-headers: x-a,x-b".to_owned()));
 
         let mut response = Response::default();
         let stranger = request("OPTIONS", &[("Origin", "https://evil.example"), ASKS[1]]);
-        assert!(rule.preflight(&stranger, &mut response));
-        rule.mark(&stranger, &mut response);
+        assert!(rule.preflight(&stranger, origin(&stranger), &mut response));
+        rule.mark(&stranger, origin(&stranger), &mut response);
         assert_eq!(said(&response), ["vary: Origin"]);
     }
 
@@ -307,7 +308,8 @@ mod tests {
     fn other_requests_are_no_preflights() {
         let rule = cors(&[app()], &[], false);
         for (method, list) in [("GET", &ASKS[..]), ("OPTIONS", &ASKS[..1]), ("OPTIONS", &ASKS[1..])] {
-            assert!(!rule.preflight(&request(method, list), &mut Response::default()), "{method} {list:?}");
+            let request = request(method, list);
+            assert!(!rule.preflight(&request, origin(&request), &mut Response::default()), "{method} {list:?}");
         }
     }
 
@@ -316,14 +318,15 @@ mod tests {
         let mut response = Response::default();
         response.fields.add(b"Access-Control-Allow-Origin", b"*");
         response.fields.add(b"X-Kept", b"1");
-        cors(&[Origin::Any], &[], false).mark(&request("GET", &ASKS[..1]), &mut response);
+        let asks = request("GET", &ASKS[..1]);
+        cors(&[Origin::Any], &[], false).mark(&asks, origin(&asks), &mut response);
         assert_eq!(
             said(&response),
             ["X-Kept: 1", "access-control-allow-origin: *", "access-control-expose-headers: X-Total"]
         );
         let mut response = Response::default();
         response.fields.add(b"Access-Control-Allow-Origin", b"*");
-        cors(&[app()], &[], false).mark(&request("GET", &[]), &mut response);
+        cors(&[app()], &[], false).mark(&request("GET", &[]), None, &mut response);
         assert_eq!(said(&response), ["vary: Origin"]);
     }
 
@@ -344,8 +347,6 @@ mod tests {
             assert_eq!(below.is_of(origin.as_bytes()), is, "{origin}");
         }
         assert!(app().is_of(b"https://app.example.com") && !app().is_of(b"https://app.example.com.evil"));
-        let rule = cors(&[app()], &[], false);
-        let twice = request("GET", &[ASKS[0], ASKS[0]]);
-        assert!(rule.allowed(&twice.fields).is_none(), "one origin, or none");
+        assert!(cors(&[app()], &[], false).allowed(None).is_none());
     }
 }

@@ -26,9 +26,9 @@ impl Policies {
         }
     }
 
-    /// Whether the gateway answers the request itself. Makes `response` the answer, without a body, where it does.
-    pub fn answer(&self, request: &Request, response: &mut Response) -> bool {
-        self.cors.as_ref().is_some_and(|cors| cors.preflight(request, response))
+    /// Whether the gateway answers the request itself, which comes from a page of `origin`. Makes `response` the answer, without a body, where it does.
+    pub fn answer(&self, request: &Request, origin: Option<&[u8]>, response: &mut Response) -> bool {
+        self.cors.as_ref().is_some_and(|cors| cors.preflight(request, origin, response))
     }
 
     /// Whether there is anything to do to a request.
@@ -52,10 +52,10 @@ impl Policies {
         self.cors.is_some() || self.security_headers || !self.response_headers.is_empty()
     }
 
-    /// Changes an answer that is ready for the client, whoever gave it.
-    pub fn on_answer(&self, request: &Request, response: &mut Response, facts: &Facts<'_>) {
+    /// Changes an answer that is ready for the client, whoever gave it. `origin` is that of the page that asked.
+    pub fn on_answer(&self, (request, origin): (&Request, Option<&[u8]>), response: &mut Response, facts: &Facts<'_>) {
         if let Some(cors) = &self.cors {
-            cors.mark(request, response);
+            cors.mark(request, origin, response);
         }
         if self.security_headers {
             security::add_missing(&mut response.fields);
