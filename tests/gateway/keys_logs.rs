@@ -36,6 +36,17 @@ fn format_text_is_for_people() {
 }
 
 #[test]
+fn format_json_is_for_programs() {
+    let home = Home::new(&format!("[log]\nformat = \"json\"\n{HTTP}{ROUTES}"));
+    let process = Process::start(home.command("run").env_remove("PORTCULLIS_LOG_FORMAT"));
+
+    let listening = process.stderr.wait_for(|line| line.contains("listening").then(|| line.to_owned())).unwrap();
+
+    let event: serde_json::Value = serde_json::from_str(&listening).unwrap();
+    assert_eq!((&event["level"], &event["listener"]), (&"info".into(), &"http".into()), "{listening}");
+}
+
+#[test]
 fn level_says_how_much_is_told() {
     let config = |level: &str| format!("[log]\nlevel = \"{level}\"\n{HTTPS}{ROUTES}");
     let hang_up = |gateway: &Gateway| Client::tcp(gateway.address("https")).send("no TLS at all").expect_closed();
@@ -71,6 +82,8 @@ fn the_access_log_can_be_off() {
     let config = |access: &str| format!("[log]\naccess = {access}\n{HTTP}{ROUTES}");
     let gateway = Gateway::serving(&config("false"));
     assert_eq!(ask(&gateway, "/unwritten"), 200);
+    // An exchange is told of when its answer has left.
+    gateway.wait_for_metric("portcullis_requests_total{listener=\"http\",route=\"*/*\",status=\"200\"} ", 1);
 
     gateway.save(&config("true"));
 

@@ -137,6 +137,8 @@ fn connections_are_limited_per_listener() {
     assert_eq!([first.ask(GET).status, second.ask(GET).status], [200, 200]);
 
     gateway.connect("http").expect_closed();
+    // A connection that says nothing is closed in any case, later and for another reason.
+    gateway.wait_for_metric("portcullis_refused_total{reason=\"max_connections\",route=\"\"} ", 1);
     assert_eq!([first.ask(GET).status, second.ask(GET).status], [200, 200], "those that are open go on");
 
     first.send("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");

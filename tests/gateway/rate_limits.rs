@@ -67,6 +67,12 @@ fn each_key_of_a_route_counts_what_it_says() {
 }
 
 #[test]
+fn a_route_allows_as_many_at_once_as_its_burst_says() {
+    let gateway = limited("", "rate_limit = { rate = \"1/h\", burst = 3 }");
+    assert_eq!(statuses(&gateway, [(1, "a", ""); 4]), [200, 200, 200, 429]);
+}
+
+#[test]
 fn every_limit_of_a_list_holds_and_the_one_that_refused_is_named() {
     let own = "rate_limit = [\"1/h\", { rate = \"2/h\", key = \"route\" }]";
     let gateway = limited("per_ip = \"3/hour\"", own);

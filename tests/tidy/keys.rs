@@ -8,7 +8,7 @@ use crate::{none, root};
 
 /// The keys that a test changes: the test, by file and name, and the keys as they stand in `config/reference.toml`, with `*` for a
 /// name that users choose.
-const SEEN: [(&str, &str, &[&str]); 73] = [
+const SEEN: [(&str, &str, &[&str]); 74] = [
     ("keys_process", "include_brings_in_other_files_which_are_watched_too", &["include"]),
     ("keys_process", "state_dir_is_where_the_gateway_keeps_what_it_makes", &["server.state_dir"]),
     ("keys_process", "workers_is_the_number_of_threads_that_serve", &["server.workers"]),
@@ -23,7 +23,7 @@ const SEEN: [(&str, &str, &[&str]); 73] = [
     ),
     ("acl", "a_routes_list_takes_the_place_of_rules", &["acl.deny", "route.acl.allow", "route.acl.deny"]),
     ("acl", "what_is_observed_is_told_and_goes_on", &["acl.mode", "route.acl.mode"]),
-    ("keys_logs", "format_text_is_for_people", &["log.format"]),
+    ("keys_logs", "format_json_is_for_programs", &["log.format"]),
     ("keys_logs", "level_says_how_much_is_told", &["log.level"]),
     ("keys_logs", "sample_leaves_out_requests_but_no_failures", &["log.access.sample"]),
     ("keys_logs", "the_access_log_can_be_a_file_which_sighup_opens_anew", &["log.access.path"]),
@@ -44,11 +44,8 @@ const SEEN: [(&str, &str, &[&str]); 73] = [
         "who_goes_on_knocking_waits_longer_each_time_up_to_max",
         &["rate_limit.penalty.factor", "rate_limit.penalty.max"],
     ),
-    (
-        "rate_limits",
-        "each_key_of_a_route_counts_what_it_says",
-        &["route.rate_limit.rate", "route.rate_limit.burst", "route.rate_limit.key"],
-    ),
+    ("rate_limits", "each_key_of_a_route_counts_what_it_says", &["route.rate_limit.rate", "route.rate_limit.key"]),
+    ("rate_limits", "a_route_allows_as_many_at_once_as_its_burst_says", &["route.rate_limit.burst"]),
     ("rate_limits", "every_limit_of_a_list_holds_and_the_one_that_refused_is_named", &["route.rate_limit"]),
     ("listeners", "listeners_come_and_go_and_the_others_serve_on", &["listener.name", "listener.bind"]),
     ("limits", "connections_are_limited_per_listener", &["listener.max_connections"]),
@@ -92,7 +89,11 @@ const SEEN: [(&str, &str, &[&str]); 73] = [
     ("keys_certificates", "a_host_may_want_a_newer_version_than_its_listener", &["host.min_version"]),
     ("keys", "a_route_serves_on_the_listeners_it_names_only", &["route.listener"]),
     ("keys", "method_and_host_decide_the_route", &["route.name", "route.method", "route.host"]),
-    ("keys", "header_and_query_decide_the_route", &["route.header", "route.query", "route.respond.content_type"]),
+    (
+        "keys",
+        "header_and_query_decide_the_route",
+        &["route.header", "route.query", "route.respond.content_type", "route.respond.body"],
+    ),
     ("keys", "a_rewrite_puts_another_prefix_in_place_of_the_routes", &["route.path", "route.rewrite.prefix"]),
     ("first_light", "nginx_and_python_are_backends_like_any_other", &["route.rewrite.strip_prefix"]),
     ("keys", "encoded_slashes_are_kept_only_where_a_route_says_so", &["route.encoded_slash", "route.respond.status"]),
@@ -127,7 +128,7 @@ const SEEN: [(&str, &str, &[&str]); 73] = [
     ("deadlines", "a_backend_that_stops_within_its_answer_leaves_it_visibly_cut", &["route.timeouts.idle"]),
     ("deadlines", "the_whole_exchange_is_bounded", &["route.timeouts.total"]),
     ("keys", "a_redirect_says_where_to_with_the_status_it_is_given", &["route.redirect.to", "route.redirect.status"]),
-    ("keys", "pool_idle_closes_connections_that_nobody_uses", &["route.respond.body", "pool.*.pool_idle"]),
+    ("keys", "pool_idle_closes_connections_that_nobody_uses", &["pool.*.pool_idle"]),
     (
         "upstream_h2",
         "a_busy_connection_gets_nothing_new_after_pool_lifetime_and_ends_with_its_last_stream",
