@@ -55,6 +55,8 @@ fn pool(algorithm: Algorithm, by: &HashBy, size: usize) -> (Pool, Vec<Active>) {
         balance: algorithm,
         hash_by: Some(At::new(by.clone(), Place::default())),
         backends: (0..size).map(backend).collect(),
+        slow_start: Period::seconds(0),
+        panic: 0.5,
         retry: RetrySettings::default(),
         pool_idle: Period::seconds(55),
         pool_lifetime: Period::seconds(3_600),

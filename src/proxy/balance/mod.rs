@@ -7,6 +7,7 @@
 mod adaptive;
 mod algorithm;
 mod asking;
+mod census;
 mod draw;
 mod endpoint;
 mod ewma;
@@ -24,6 +25,7 @@ mod resolution;
 mod round_robin;
 mod settings;
 mod spread;
+mod standing;
 mod url;
 
 pub use algorithm::Algorithm;
@@ -36,6 +38,7 @@ pub use pool::{Backend, Pool};
 pub use reach::Reach;
 pub use resolution::{Found, Kind, Question, Resolution, Resolve};
 pub use settings::{BackendSettings, Protocol, RetrySettings, SendProxy, Settings};
+pub use standing::{Changes, Standing};
 pub use url::{BackendUrl, Target};
 
 #[cfg(test)]

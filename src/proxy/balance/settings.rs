@@ -20,6 +20,10 @@ pub struct Settings {
     pub hash_by: Option<At<HashBy>>,
     /// The backends; at least one. No two with the same URL.
     pub backends: Vec<BackendSettings>,
+    /// How long a backend takes to get its whole share when it comes or comes back. Up to 1 h, default none.
+    pub slow_start: Period,
+    /// The part of the backends that has to be available, or those that are down are asked as well. 0 to 1, default 0.5.
+    pub panic: f64,
     /// Sending again what was not answered.
     pub retry: RetrySettings,
     /// How long an unused connection to a backend is kept. 1 s to 1 h, default 55 s.
@@ -98,6 +102,17 @@ impl Table for Settings {
             .optional();
         let backends: Vec<BackendSettings> =
             section.key("backends", "The backends: a URL or a table each. No two with one URL.").required_list();
+        let slow_start = section
+            .key(
+                "slow_start",
+                "How long a backend takes to get its whole share when it comes or comes back. 0s is none; up to 1h.",
+            )
+            .within(Period::seconds(0)..=Period::seconds(3_600))
+            .or(Period::seconds(0));
+        let panic = section
+            .key("panic", "The part of the backends that has to be available, or those that are down are asked as well. 0.0 to 1.0; 0 is off.")
+            .within(0.0..=1.0)
+            .or(0.5);
         let retry = section
             .key("retry", "Sending again what was not answered: how often at most, false, or a table.")
             .or(RetrySettings::default());
@@ -133,6 +148,8 @@ impl Table for Settings {
             balance,
             hash_by,
             backends,
+            slow_start,
+            panic,
             retry,
             pool_idle,
             pool_lifetime,
