@@ -17,20 +17,27 @@ const MOST_PICKS: u64 = 16_384;
 pub(super) struct RoundRobin {
     sequence: Vec<u32>,
     cursor: AtomicUsize,
+    /// Where the sequence stands for requests that are sent again. With the others in one, of two endpoints the one that fails
+    /// would be the first for every request.
+    again: AtomicUsize,
 }
 
 impl RoundRobin {
     /// Over endpoints of these weights. A weight of 0 is never picked.
     pub(super) fn new(weights: &[u32]) -> Self {
-        Self { sequence: smooth(weights), cursor: AtomicUsize::new(0) }
+        Self { sequence: smooth(weights), ..Self::default() }
     }
 
     /// The next index; none where every weight is 0.
     pub(super) fn next(&self) -> Option<usize> {
+        self.step(&self.cursor)
+    }
+
+    fn step(&self, cursor: &AtomicUsize) -> Option<usize> {
         if self.sequence.is_empty() {
             return None;
         }
-        let at = self.cursor.fetch_add(1, Ordering::Relaxed) % self.sequence.len();
+        let at = cursor.fetch_add(1, Ordering::Relaxed) % self.sequence.len();
         Some(self.sequence[at] as usize)
     }
 
@@ -42,8 +49,9 @@ impl RoundRobin {
 
 impl Balancer for RoundRobin {
     fn pick(&self, members: &Members, pick: &Pick<'_>) -> Option<usize> {
+        let cursor = if pick.asking.tried.is_empty() { &self.cursor } else { &self.again };
         for _ in 0..self.cycle() {
-            let index = self.next()?;
+            let index = self.step(cursor)?;
             if members.may(index, pick) {
                 return Some(index);
             }

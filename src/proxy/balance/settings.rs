@@ -6,7 +6,7 @@ use crate::base::period::Period;
 use crate::base::place::At;
 use crate::base::settings::{Node, Problem, Scalar, Section, Setting, Shape, Table};
 
-use super::{Algorithm, BackendUrl, HashBy, Resolve};
+use super::{Algorithm, BackendUrl, HashBy, QueueSettings, Resolve, RetrySettings};
 use crate::proxy::tls::BackendTlsSettings;
 
 /// One `[pool.NAME]`, or a pool written inline in a route.
@@ -26,6 +26,8 @@ pub struct Settings {
     pub panic: f64,
     /// Sending again what was not answered.
     pub retry: RetrySettings,
+    /// How many requests a backend has at once, and how many wait for their turn.
+    pub queue: QueueSettings,
     /// How long an unused connection to a backend is kept. 1 s to 1 h, default 55 s.
     pub pool_idle: Period,
     /// How long a connection to a backend gets new requests at most; `"0s"` is for ever. Up to 30 days, default 1 h.
@@ -73,19 +75,6 @@ pub struct BackendSettings {
     pub backup: bool,
 }
 
-/// `retry`: a number of attempts, `false`, or a table.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RetrySettings {
-    /// How often a request is sent again at most. 0 to 5, default 1. 0 or `false` switches it off.
-    pub attempts: u8,
-}
-
-impl Default for RetrySettings {
-    fn default() -> Self {
-        Self { attempts: 1 }
-    }
-}
-
 impl Table for Settings {
     fn keys(section: &mut Section<'_>) -> Option<Self> {
         let before = section.problems();
@@ -116,6 +105,7 @@ impl Table for Settings {
         let retry = section
             .key("retry", "Sending again what was not answered: how often at most, false, or a table.")
             .or(RetrySettings::default());
+        let queue = QueueSettings::keys(section);
         let pool_idle = section
             .key("pool_idle", "How long an unused connection to a backend is kept. 1s to 1h.")
             .within(Period::seconds(1)..=Period::seconds(3_600))
@@ -151,6 +141,7 @@ impl Table for Settings {
             slow_start,
             panic,
             retry,
+            queue,
             pool_idle,
             pool_lifetime,
             protocol,
@@ -270,37 +261,5 @@ impl BackendSettings {
             .or(1);
         let backup = section.key("backup", "Whether it gets requests only where no other can be asked.").or(false);
         Some(Self { url: url?, weight, backup })
-    }
-}
-
-impl Setting for RetrySettings {
-    fn shape() -> Shape {
-        Shape::OneOf(vec![
-            Shape::Integer(0, 5),
-            Shape::Constant(false),
-            Shape::table(|section| _ = Self::keys(section)),
-        ])
-    }
-
-    fn read(node: &Node<'_>) -> Option<Self> {
-        if node.is_table() {
-            return node.table(Self::keys);
-        }
-        match node.scalar()? {
-            Scalar::Boolean(false) => Some(Self { attempts: 0 }),
-            Scalar::Integer(_) | Scalar::Filled(_) => Some(node.short("attempts", Self::keys)),
-            other => node.mismatch::<Self, _>(&other),
-        }
-    }
-
-    fn shown(&self) -> serde_json::Value {
-        self.attempts.into()
-    }
-}
-
-impl RetrySettings {
-    fn keys(section: &mut Section<'_>) -> Self {
-        let attempts = section.key("attempts", "How often a request is sent again at most. 0 to 5.");
-        Self { attempts: attempts.within(0..=5).or(Self::default().attempts) }
     }
 }

@@ -2,10 +2,9 @@
 //! only where nobody else is left, and over those that are down where too few are not (`panic`).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::algorithm::{Algorithm, Balancer};
-use super::asking::{Among, Asking, Members, Pick};
+use super::asking::{Among, Asking, Members, Pick, Terms};
 use super::census::{Census, Count};
 use super::standing::Changes;
 use super::{Endpoint, HashBy};
@@ -15,10 +14,7 @@ use super::{Endpoint, HashBy};
 pub(super) struct Shares {
     pub(super) algorithm: Algorithm,
     pub(super) hash_by: HashBy,
-    /// How long an endpoint takes to get its whole share.
-    pub(super) slow_start: Option<Duration>,
-    /// Where a smaller part of the endpoints is available, those that are down are asked as well.
-    pub(super) panic: f32,
+    pub(super) terms: Terms,
     /// Of each endpoint of the pool.
     pub(super) list: Vec<Share>,
 }
@@ -62,10 +58,11 @@ impl Spread {
     }
 
     /// The endpoint for a request: one where it was not before, of the backups only where there is no other; then one that it was
-    /// sent to already; then one that is down. None where there is none.
+    /// sent to already; then one that is down. None where there is none, or none has room.
     pub(super) fn pick(&self, asking: &Asking<'_>) -> Option<&Arc<Endpoint>> {
         let count = self.first.count(&self.changes);
         if count.whole
+            && self.shares.terms.max_requests.is_none()
             && let Some(endpoint) = self.first.pick(&Pick::free(asking))
         {
             return Some(endpoint);
@@ -79,20 +76,30 @@ impl Spread {
         well.or_else(|| self.down(asking)).or_else(|| self.down(&again))
     }
 
+    /// Whether there is an endpoint that would be picked if it had room.
+    pub(super) fn is_full(&self, asking: &Asking<'_>) -> bool {
+        let terms = Terms { max_requests: None, ..self.shares.terms };
+        let pick = Pick::among(asking, Among::Down, terms);
+        self.shares.terms.max_requests.is_some() && self.groups().any(|group| group.pick(&pick).is_some())
+    }
+
     /// Whether so few of those to be asked first are available that they would be overrun.
     fn panics(&self, count: Count) -> bool {
-        let needed = self.shares.panic * self.first.members.count() as f32;
+        let needed = self.shares.terms.panic * self.first.members.count() as f32;
         (count.available as f32) < needed && self.backups.count(&self.changes).available == 0
     }
 
     fn available(&self, asking: &Asking<'_>) -> Option<&Arc<Endpoint>> {
-        let groups = [&self.first, &self.backups];
-        groups.into_iter().find_map(|group| group.available(asking, self.shares.slow_start, &self.changes))
+        self.groups().find_map(|group| group.available(asking, self.shares.terms, &self.changes))
     }
 
     fn down(&self, asking: &Asking<'_>) -> Option<&Arc<Endpoint>> {
-        let pick = Pick::among(asking, Among::Down, None);
-        self.first.pick(&pick).or_else(|| self.backups.pick(&pick))
+        let pick = Pick::among(asking, Among::Down, self.shares.terms);
+        self.groups().find_map(|group| group.pick(&pick))
+    }
+
+    fn groups(&self) -> impl Iterator<Item = &Group> {
+        [&self.first, &self.backups].into_iter()
     }
 }
 
@@ -106,16 +113,12 @@ impl Group {
     }
 
     /// One that is available. Of those that begin slowly, one whose turn it is not yet only where there is no other.
-    fn available(
-        &self,
-        asking: &Asking<'_>,
-        slow_start: Option<Duration>,
-        changes: &Changes,
-    ) -> Option<&Arc<Endpoint>> {
+    fn available(&self, asking: &Asking<'_>, terms: Terms, changes: &Changes) -> Option<&Arc<Endpoint>> {
         if self.count(changes).whole {
-            return self.pick(&Pick::free(asking));
+            let among = if terms.max_requests.is_some() { Among::Available } else { Among::All };
+            return self.pick(&Pick::among(asking, among, terms));
         }
-        let among = |among| self.pick(&Pick::among(asking, among, slow_start));
+        let among = |among| self.pick(&Pick::among(asking, among, terms));
         among(Among::Ready).or_else(|| among(Among::Available))
     }
 }

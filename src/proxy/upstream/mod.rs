@@ -1,6 +1,6 @@
 //! One attempt at one endpoint, over a pooled connection.
 //!
-//! `client` keeps each worker's connections, which `opening` and `dial` make; `forward` makes attempts until a response begins,
+//! `client` keeps each worker's connections, which `opening` and `dial` make; `forward` makes attempts until a response begins, as `tries` says,
 //! `relay` moves its bytes both ways, or `tunnel` those of a WebSocket. `backend` is the other end: an HTTP/1.1 `connection` or a
 //! stream of HTTP/2.
 
@@ -15,6 +15,7 @@ mod forward;
 mod opening;
 mod relay;
 mod sending;
+mod tries;
 mod tunnel;
 
 pub use attempt::Begun;
