@@ -150,11 +150,7 @@ const SEEN: [(&str, &str, &[&str]); 79] = [
         "pauses_are_as_long_as_backoff_and_max_backoff_say",
         &["pool.*.retry.backoff", "pool.*.retry.max_backoff"],
     ),
-    (
-        "retries",
-        "retries_are_a_part_of_what_is_in_flight_and_the_rest_gets_what_there_is",
-        &["pool.*.retry.budget"],
-    ),
+    ("retries", "retries_are_a_part_of_what_is_in_flight_and_the_rest_gets_what_there_is", &["pool.*.retry.budget"]),
     ("retries", "what_the_list_says_is_repeated_and_nothing_else", &["pool.*.retry.on"]),
     (
         "queue",

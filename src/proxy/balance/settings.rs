@@ -77,18 +77,7 @@ pub struct BackendSettings {
 
 impl Table for Settings {
     fn keys(section: &mut Section<'_>) -> Option<Self> {
-        let before = section.problems();
-        let balance = section
-            .key("balance", "Which backend gets the next request. All algorithms honour weights.")
-            .fallback("PORTCULLIS_STRATEGY")
-            .or(Algorithm::default());
-        let known = (section.problems() == before).then_some(balance);
-        let hash_by = section
-            .key(
-                "hash_by",
-                "What of a request `balance = \"hash\"` goes by: ip, path, header:NAME or cookie:NAME. Left out: ip.",
-            )
-            .optional();
+        let (balance, hash_by) = algorithm(section);
         let backends: Vec<BackendSettings> =
             section.key("backends", "The backends: a URL or a table each. No two with one URL.").required_list();
         let slow_start = section
@@ -106,17 +95,7 @@ impl Table for Settings {
             .key("retry", "Sending again what was not answered: how often at most, false, or a table.")
             .or(RetrySettings::default());
         let queue = QueueSettings::keys(section);
-        let pool_idle = section
-            .key("pool_idle", "How long an unused connection to a backend is kept. 1s to 1h.")
-            .within(Period::seconds(1)..=Period::seconds(3_600))
-            .or(Period::seconds(55));
-        let pool_lifetime = section
-            .key(
-                "pool_lifetime",
-                "How long a connection to a backend gets new requests at most. 0s is for ever; up to 30d.",
-            )
-            .within(Period::seconds(0)..=Period::seconds(30 * 86_400))
-            .or(Period::seconds(3_600));
+        let (pool_idle, pool_lifetime) = lifetimes(section);
         let protocol = section
             .key("protocol", "Which HTTP the backends are spoken to in: h1, h2 (in clear text to http:// and unix: ones), or auto: h2 with https:// backends that offer it, else h1.")
             .or(Protocol::default());
@@ -130,7 +109,6 @@ impl Table for Settings {
             .key("tls", "How https:// backends are verified. Left out: by the system's CAs and the host of each URL.")
             .optional();
         check(section, &backends);
-        without_hash(section, hash_by.as_ref(), known);
         without_https(section, tls.as_ref(), &backends);
         let name = section.name().clone();
         Some(Self {
@@ -150,6 +128,36 @@ impl Table for Settings {
             tls,
         })
     }
+}
+
+/// `balance` and `hash_by`.
+fn algorithm(section: &mut Section<'_>) -> (Algorithm, Option<At<HashBy>>) {
+    let before = section.problems();
+    let balance = section
+        .key("balance", "Which backend gets the next request. All algorithms honour weights.")
+        .fallback("PORTCULLIS_STRATEGY")
+        .or(Algorithm::default());
+    let known = (section.problems() == before).then_some(balance);
+    let hash_by = section
+        .key(
+            "hash_by",
+            "What of a request `balance = \"hash\"` goes by: ip, path, header:NAME or cookie:NAME. Left out: ip.",
+        )
+        .optional();
+    without_hash(section, hash_by.as_ref(), known);
+    (balance, hash_by)
+}
+
+/// `pool_idle` and `pool_lifetime`.
+fn lifetimes(section: &mut Section<'_>) -> (Period, Period) {
+    let idle = section
+        .key("pool_idle", "How long an unused connection to a backend is kept. 1s to 1h.")
+        .within(Period::seconds(1)..=Period::seconds(3_600))
+        .or(Period::seconds(55));
+    let doc = "How long a connection to a backend gets new requests at most. 0s is for ever; up to 30d.";
+    let longest = Period::seconds(30 * 86_400);
+    let lifetime = section.key("pool_lifetime", doc).within(Period::seconds(0)..=longest).or(Period::seconds(3_600));
+    (idle, lifetime)
 }
 
 /// No two backends with one URL, and one at least that gets requests.
