@@ -50,6 +50,7 @@ mod slow_clients;
 mod smuggling;
 mod splits;
 mod startup;
+mod sticky;
 mod support;
 mod unix_sockets;
 mod upstream_h2;

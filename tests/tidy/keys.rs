@@ -8,7 +8,7 @@ use crate::{none, root};
 
 /// The keys that a test changes: the test, by file and name, and the keys as they stand in `config/reference.toml`, with `*` for a
 /// name that users choose.
-const SEEN: [(&str, &str, &[&str]); 79] = [
+const SEEN: [(&str, &str, &[&str]); 80] = [
     ("keys_process", "include_brings_in_other_files_which_are_watched_too", &["include"]),
     ("keys_process", "state_dir_is_where_the_gateway_keeps_what_it_makes", &["server.state_dir"]),
     ("keys_process", "workers_is_the_number_of_threads_that_serve", &["server.workers"]),
@@ -144,6 +144,7 @@ const SEEN: [(&str, &str, &[&str]); 79] = [
     ("balancing", "a_backup_is_asked_only_where_the_others_cannot_be", &["pool.*.backends.backup"]),
     ("names", "another_name_server_is_asked_as_soon_as_it_is_saved", &["server.resolver"]),
     ("names", "without_an_interval_names_are_asked_for_at_reloads_only", &["pool.*.resolve"]),
+    ("sticky", "whoever_has_a_cookie_comes_back_to_the_same_backend", &["pool.*.sticky.cookie"]),
     ("keys", "without_attempts_nothing_is_sent_again", &["pool.*.retry.attempts"]),
     (
         "retries",

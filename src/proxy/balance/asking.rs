@@ -78,7 +78,7 @@ impl<'a> Pick<'a> {
         self.among == Among::All && self.asking.tried.is_empty()
     }
 
-    fn is_for(&self, endpoint: &Endpoint) -> bool {
+    pub(super) fn is_for(&self, endpoint: &Endpoint) -> bool {
         let standing = &endpoint.standing;
         let may = match self.among {
             Among::All | Among::Down => true,

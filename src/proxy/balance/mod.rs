@@ -28,6 +28,7 @@ mod round_robin;
 mod settings;
 mod spread;
 mod standing;
+mod sticky;
 mod url;
 
 pub use algorithm::Algorithm;
@@ -43,6 +44,7 @@ pub use resolution::{Found, Kind, Question, Resolution, Resolve};
 pub use retry::{Retries, RetryOn, RetrySettings, Retrying};
 pub use settings::{BackendSettings, Protocol, SendProxy, Settings};
 pub use standing::{Changes, Standing};
+pub use sticky::{StickyKey, StickySettings};
 pub use url::{BackendUrl, Target};
 
 #[cfg(test)]

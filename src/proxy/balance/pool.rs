@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 use super::asking::Terms;
 use super::spread::{Share, Shares, Spread};
 use super::standing::Changes;
+use super::sticky::Sticky;
 use super::{Active, Address, Algorithm, Asking, BackendSettings, BackendUrl, Endpoint, Measures};
 use super::{Protocol, Queue, QueueSettings, Resolution, Retries, RetrySettings, Retrying};
-use super::{SendProxy, Settings, Waiting};
+use super::{SendProxy, Settings, StickyKey, Waiting};
 use crate::base::metrics::{Label, Registry};
+use crate::proxy::message::Request;
 use crate::proxy::tls::{BackendTls, Peer};
 
 /// How often another endpoint is picked where somebody else was faster.
@@ -40,6 +42,7 @@ pub struct Pool {
     /// What connections to its backends begin with.
     pub send_proxy: SendProxy,
     spread: Arc<Spread>,
+    sticky: Option<Sticky>,
     /// Of the standing of its endpoints, over all its snapshots.
     changes: Arc<Changes>,
     /// Those that wait and those that are sent again, over all its snapshots.
@@ -137,10 +140,18 @@ impl Pool {
             protocol: settings.protocol,
             send_proxy: settings.send_proxy,
             spread,
+            sticky: None,
             changes,
             waiting,
             retries: previous.map_or_else(Arc::default, |pool| Arc::clone(&pool.retries)),
         }
+    }
+
+    /// The same, whose clients come back to their endpoint by a cookie, where `settings` say so.
+    pub fn stick(self, settings: &Settings, key: Option<&StickyKey>) -> Self {
+        let cookie = settings.sticky.cookie.as_ref();
+        let sticky = cookie.zip(key).map(|(cookie, key)| Sticky::new(cookie, key, &self.name, &self.endpoints));
+        Self { sticky, ..self }
     }
 
     /// How it chooses.
@@ -177,6 +188,11 @@ impl Pool {
     /// # Errors
     /// Why there is none.
     pub fn pick(&self, asking: &Asking<'_>) -> Result<&Arc<Endpoint>, Nobody> {
+        if let Some(own) = self.sticky.as_ref().and_then(|sticky| sticky.find(asking.request))
+            && self.spread.may(own, asking)
+        {
+            return Ok(own);
+        }
         let full = || if self.spread.is_full(asking) { Nobody::Full } else { Nobody::Absent };
         self.spread.pick(asking).ok_or_else(full)
     }
@@ -192,6 +208,13 @@ impl Pool {
             }
         }
         Err(Nobody::Full)
+    }
+
+    /// The `Set-Cookie` for the client of a request that `endpoint` has answered; none where its cookie names one that serves.
+    pub fn set_cookie(&self, request: &Request, endpoint: &Endpoint, secure: bool) -> Option<Vec<u8>> {
+        let sticky = self.sticky.as_ref()?;
+        let known = sticky.find(request).is_some_and(|own| own.standing.is_available());
+        if known { None } else { sticky.set_cookie(endpoint, secure) }
     }
 
     /// How many requests wait for an endpoint with room.

@@ -6,7 +6,7 @@ use crate::base::period::Period;
 use crate::base::place::At;
 use crate::base::settings::{Node, Problem, Scalar, Section, Setting, Shape, Table};
 
-use super::{Algorithm, BackendUrl, HashBy, QueueSettings, Resolve, RetrySettings};
+use super::{Algorithm, BackendUrl, HashBy, QueueSettings, Resolve, RetrySettings, StickySettings};
 use crate::proxy::tls::BackendTlsSettings;
 
 /// One `[pool.NAME]`, or a pool written inline in a route.
@@ -20,6 +20,8 @@ pub struct Settings {
     pub hash_by: Option<At<HashBy>>,
     /// The backends; at least one. No two with the same URL.
     pub backends: Vec<BackendSettings>,
+    /// A cookie that brings clients back to their backend. Default none.
+    pub sticky: StickySettings,
     /// How long a backend takes to get its whole share when it comes or comes back. Up to 1 h, default none.
     pub slow_start: Period,
     /// The part of the backends that has to be available, or those that are down are asked as well. 0 to 1, default 0.5.
@@ -80,6 +82,9 @@ impl Table for Settings {
         let (balance, hash_by) = algorithm(section);
         let backends: Vec<BackendSettings> =
             section.key("backends", "The backends: a URL or a table each. No two with one URL.").required_list();
+        let sticky = section
+            .key("sticky", "A cookie that brings clients back to their backend: { cookie = \"NAME\" }, or false.")
+            .or(StickySettings::default());
         let slow_start = section
             .key(
                 "slow_start",
@@ -116,6 +121,7 @@ impl Table for Settings {
             balance,
             hash_by,
             backends,
+            sticky,
             slow_start,
             panic,
             retry,

@@ -76,6 +76,11 @@ impl Spread {
         well.or_else(|| self.down(asking)).or_else(|| self.down(&again))
     }
 
+    /// Whether a request that has a reason to go there may go to `endpoint`.
+    pub(super) fn may(&self, endpoint: &Endpoint, asking: &Asking<'_>) -> bool {
+        Pick::among(asking, Among::Available, self.shares.terms).is_for(endpoint)
+    }
+
     /// Whether there is an endpoint that would be picked if it had room.
     pub(super) fn is_full(&self, asking: &Asking<'_>) -> bool {
         let terms = Terms { max_requests: None, ..self.shares.terms };
