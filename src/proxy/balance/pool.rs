@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::spread::{Share, Shares, Spread};
 use super::standing::Changes;
 use super::{Address, Algorithm, Asking, BackendSettings, BackendUrl, Endpoint, Measures};
-use super::{Protocol, Resolution, SendProxy, Settings};
+use super::{Check, Protocol, Resolution, SendProxy, Settings};
 use crate::base::metrics::{Label, Registry};
 use crate::proxy::tls::{BackendTls, Peer};
 
@@ -30,6 +30,8 @@ pub struct Pool {
     pub pool_lifetime: Option<Duration>,
     /// Which HTTP its backends are spoken to in.
     pub protocol: Protocol,
+    /// How its endpoints are probed, where they are.
+    pub health: Option<Arc<Check>>,
     /// What connections to its backends begin with.
     pub send_proxy: SendProxy,
     spread: Arc<Spread>,
@@ -114,6 +116,7 @@ impl Pool {
             pool_idle: settings.pool_idle.0,
             pool_lifetime: settings.pool_lifetime.limit(),
             protocol: settings.protocol,
+            health: settings.health.0.clone(),
             send_proxy: settings.send_proxy,
             spread,
             changes,
@@ -142,6 +145,16 @@ impl Pool {
         let mean = factors.iter().sum::<f64>() / factors.len().max(1) as f64;
         // As exact as it is meant.
         (own * mean * 1_000.0).round() / 1_000.0
+    }
+
+    /// How long an endpoint takes to get its whole share.
+    pub fn slow_start(&self) -> Option<Duration> {
+        self.spread.shares.slow_start
+    }
+
+    /// Whether so few endpoints are available that all of them are asked.
+    pub fn asks_all(&self) -> bool {
+        self.spread.asks_all()
     }
 
     /// Whether it sends the same shares to the same endpoints as `other`.

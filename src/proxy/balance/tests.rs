@@ -29,6 +29,7 @@ pub(super) fn settings(urls: &[&str]) -> Settings {
         balance: Algorithm::RoundRobin,
         hash_by: None,
         backends: urls.iter().map(backend).collect(),
+        health: HealthSettings::default(),
         slow_start: Period::seconds(0),
         panic: 0.5,
         retry: RetrySettings::default(),
