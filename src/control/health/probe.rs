@@ -118,7 +118,8 @@ fn of_url(url: &BackendUrl) -> String {
         Target::Address(address) => address.to_string(),
         Target::Name(name, port) if *port == usual => name.clone(),
         Target::Name(name, port) => format!("{name}:{port}"),
-        Target::Service(name) => name.clone(),
+        // What it is a service of: two labels in front of a name.
+        Target::Service(name) => name.splitn(3, '.').nth(2).unwrap_or(name).to_owned(),
         Target::Unix(_) => "localhost".to_owned(),
     }
 }
@@ -136,7 +137,7 @@ mod tests {
             ("http://[2001:db8::1]:443", "[2001:db8::1]:443"),
             ("https://App.internal", "app.internal"),
             ("http://app.internal:81", "app.internal:81"),
-            ("http://_web._tcp.app.internal", "_web._tcp.app.internal"),
+            ("http://_web._tcp.app.internal", "app.internal"),
             ("unix:/run/app.sock", "localhost"),
         ] {
             assert_eq!(of_url(&url.parse().unwrap()), host);
