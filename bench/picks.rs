@@ -9,8 +9,8 @@ use portcullis::base::metrics::Registry;
 use portcullis::base::period::Period;
 use portcullis::base::place::{At, Place};
 use portcullis::proxy::balance::{
-    Active, Algorithm, Asking, BackendSettings, BackendUrl, HashBy, Outcome, Pool, Protocol, QueueSettings, Resolution,
-    Resolve, RetrySettings, SendProxy, Settings, StickySettings,
+    Active, Algorithm, Asking, BackendSettings, BackendUrl, HashBy, HealthSettings, Outcome, Pool, Protocol,
+    QueueSettings, Resolution, Resolve, RetrySettings, SendProxy, Settings, StickySettings,
 };
 use portcullis::proxy::message::Request;
 
@@ -56,6 +56,7 @@ fn pool(algorithm: Algorithm, by: &HashBy, size: usize) -> (Pool, Vec<Active>) {
         hash_by: Some(At::new(by.clone(), Place::default())),
         backends: (0..size).map(backend).collect(),
         sticky: StickySettings::default(),
+        health: HealthSettings::default(),
         slow_start: Period::seconds(0),
         panic: 0.5,
         retry: RetrySettings::default(),

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::standing::Changes;
-use super::{BackendUrl, Load, Queue, Reach, Standing};
+use super::{BackendUrl, Health, Load, Queue, Reach, Standing};
 use crate::base::metrics::Label;
 use crate::proxy::tls::Peer;
 
@@ -48,6 +48,8 @@ pub struct Endpoint {
     pub reach: Reach,
     /// Whether it gets requests.
     pub standing: Standing,
+    /// What its probes have found.
+    pub health: Health,
     /// What it bears and how it answers.
     pub load: Load,
     /// Who waits for room in its pool.
@@ -74,6 +76,7 @@ impl Endpoint {
             peer,
             reach: Reach::default(),
             standing: Standing::new(now, Arc::clone(changes)),
+            health: Health::default(),
             load: Load::new(now),
             queue: Arc::clone(queue),
             removed: AtomicBool::new(false),

@@ -9,7 +9,7 @@ use super::spread::{Share, Shares, Spread};
 use super::standing::Changes;
 use super::sticky::Sticky;
 use super::{Active, Address, Algorithm, Asking, BackendSettings, BackendUrl, Endpoint, Measures};
-use super::{Protocol, Queue, QueueSettings, Resolution, Retries, RetrySettings, Retrying};
+use super::{Check, Protocol, Queue, QueueSettings, Resolution, Retries, RetrySettings, Retrying};
 use super::{SendProxy, Settings, StickyKey, Waiting};
 use crate::base::metrics::{Label, Registry};
 use crate::proxy::message::Request;
@@ -39,6 +39,8 @@ pub struct Pool {
     pub pool_lifetime: Option<Duration>,
     /// Which HTTP its backends are spoken to in.
     pub protocol: Protocol,
+    /// How its endpoints are probed, where they are.
+    pub health: Option<Arc<Check>>,
     /// What connections to its backends begin with.
     pub send_proxy: SendProxy,
     spread: Arc<Spread>,
@@ -138,6 +140,7 @@ impl Pool {
             pool_idle: settings.pool_idle.0,
             pool_lifetime: settings.pool_lifetime.limit(),
             protocol: settings.protocol,
+            health: settings.health.0.clone(),
             send_proxy: settings.send_proxy,
             spread,
             sticky: None,
@@ -176,6 +179,16 @@ impl Pool {
         let mean = factors.iter().sum::<f64>() / factors.len().max(1) as f64;
         // As exact as it is meant.
         (own * mean * 1_000.0).round() / 1_000.0
+    }
+
+    /// How long an endpoint takes to get its whole share.
+    pub fn slow_start(&self) -> Option<Duration> {
+        self.spread.shares.terms.slow_start
+    }
+
+    /// Whether so few endpoints are available that all of them are asked.
+    pub fn asks_all(&self) -> bool {
+        self.spread.asks_all()
     }
 
     /// Whether it sends the same shares to the same endpoints as `other`.

@@ -94,6 +94,14 @@ impl Spread {
         (count.available as f32) < needed && self.backups.count(&self.changes).available == 0
     }
 
+    /// Whether requests go to those that are down as well: too few others are left, or none.
+    pub(super) fn asks_all(&self) -> bool {
+        let count = self.first.count(&self.changes);
+        let members = self.first.members.count() + self.backups.members.count();
+        let none = count.available == 0 && self.backups.count(&self.changes).available == 0;
+        self.panics(count) || (none && members > 0)
+    }
+
     fn available(&self, asking: &Asking<'_>) -> Option<&Arc<Endpoint>> {
         self.groups().find_map(|group| group.available(asking, self.shares.terms, &self.changes))
     }

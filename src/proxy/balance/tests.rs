@@ -30,6 +30,7 @@ pub(super) fn settings(urls: &[&str]) -> Settings {
         hash_by: None,
         backends: urls.iter().map(backend).collect(),
         sticky: StickySettings::default(),
+        health: HealthSettings::default(),
         slow_start: Period::seconds(0),
         panic: 0.5,
         retry: RetrySettings::default(),
