@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub use server::{BindError, Server};
 pub use token::Token;
 
-use crate::base::metrics::{Registry, Weights};
+use crate::base::metrics::{OfBackends, Registry};
 
 /// What the pages show. Everything is asked for at each request.
 #[derive(Clone)]
@@ -25,7 +25,9 @@ pub struct Sources {
     /// Whether every listener accepts and no drain has begun.
     pub is_ready: Arc<dyn Fn() -> bool + Send + Sync>,
     /// The weight that each backend has now, by pool and backend.
-    pub weights: Arc<dyn Fn() -> Weights + Send + Sync>,
+    pub weights: Arc<dyn Fn() -> OfBackends + Send + Sync>,
+    /// Which backends are up, by pool and backend: 1, or 0.
+    pub up: Arc<dyn Fn() -> OfBackends + Send + Sync>,
     /// What is live.
     pub status: Arc<dyn Fn() -> status::Status + Send + Sync>,
 }

@@ -7,6 +7,7 @@ mod check;
 mod completions;
 mod config;
 mod demo;
+mod health;
 mod run;
 mod status;
 mod table;

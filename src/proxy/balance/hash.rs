@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::asking::{Asking, Members};
+use super::asking::{Members, Pick};
 use super::key::Key;
 use super::{Address, Balancer, Endpoint, HashBy, round_robin::RoundRobin};
 use crate::base::stable;
@@ -37,15 +37,17 @@ impl Hash {
 }
 
 impl Balancer for Hash {
-    fn pick(&self, members: &Members, asking: &Asking<'_>) -> Option<usize> {
-        let Some(hash) = self.key.hash(asking) else { return self.order.pick(members, asking) };
+    fn pick(&self, members: &Members, pick: &Pick<'_>) -> Option<usize> {
+        let Some(hash) = self.key.hash(pick.asking) else { return self.order.pick(members, pick) };
         let slot = hash >> (u64::BITS - SLOT_BITS);
+        // Where an endpoint begins slowly, the same keys go there first each time.
+        let pick = &pick.of_key(stable::mix(hash));
         let owner = self.owners.get(slot as usize).map_or(0, |owner| usize::from(*owner));
-        if owner < members.count() && members.may(owner, asking) {
+        if owner < members.count() && members.may(owner, pick) {
             return Some(owner);
         }
         // The next in line for this slot: everybody who sends again goes to the same one.
-        self.contest.winner(slot, |index| members.may(index, asking))
+        self.contest.winner(slot, |index| members.may(index, pick))
     }
 }
 

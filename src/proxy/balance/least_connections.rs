@@ -1,7 +1,7 @@
 //! The endpoint with the fewest requests in flight for its weight. Among equal ones the weights decide, as they do for
 //! `round_robin`.
 
-use super::asking::{Asking, Members};
+use super::asking::{Members, Pick};
 use super::{Balancer, round_robin::RoundRobin};
 
 /// `least_connections`.
@@ -15,9 +15,9 @@ impl LeastConnections {
 }
 
 impl Balancer for LeastConnections {
-    fn pick(&self, members: &Members, asking: &Asking<'_>) -> Option<usize> {
+    fn pick(&self, members: &Members, pick: &Pick<'_>) -> Option<usize> {
         let mut best: Option<(usize, f32)> = None;
-        for index in members.open(self.0.next()?, asking) {
+        for index in members.open(self.0.pick(members, pick)?, pick) {
             let burden = members.burden(index);
             if burden == 0.0 {
                 return Some(index);

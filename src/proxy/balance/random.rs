@@ -1,6 +1,6 @@
 //! At random, as the weights say.
 
-use super::asking::{Asking, Members};
+use super::asking::{Members, Pick};
 use super::{Balancer, draw::Draw};
 
 /// `random`.
@@ -14,8 +14,7 @@ impl Random {
 }
 
 impl Balancer for Random {
-    fn pick(&self, members: &Members, asking: &Asking<'_>) -> Option<usize> {
-        let drawn = self.0.index(fastrand::u32(..))?;
-        members.open(drawn, asking).next()
+    fn pick(&self, members: &Members, pick: &Pick<'_>) -> Option<usize> {
+        self.0.among(members, pick)
     }
 }

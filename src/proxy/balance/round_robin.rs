@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Balancer;
-use super::asking::{Asking, Members};
+use super::asking::{Members, Pick};
 use crate::base::gcd::gcd;
 
 /// The most picks of one cycle. Weights that would need more are scaled down, each to 1 at least.
@@ -41,15 +41,15 @@ impl RoundRobin {
 }
 
 impl Balancer for RoundRobin {
-    fn pick(&self, members: &Members, asking: &Asking<'_>) -> Option<usize> {
+    fn pick(&self, members: &Members, pick: &Pick<'_>) -> Option<usize> {
         for _ in 0..self.cycle() {
             let index = self.next()?;
-            if members.may(index, asking) {
+            if members.may(index, pick) {
                 return Some(index);
             }
         }
         // Where others ask meanwhile, a cycle may go by without a turn for the one that is left.
-        members.open(0, asking).next()
+        members.open(0, pick).next()
     }
 }
 
