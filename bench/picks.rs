@@ -9,8 +9,8 @@ use portcullis::base::metrics::Registry;
 use portcullis::base::period::Period;
 use portcullis::base::place::{At, Place};
 use portcullis::proxy::balance::{
-    Active, Algorithm, Asking, BackendSettings, BackendUrl, HashBy, Outcome, Pool, Protocol, Resolution, Resolve,
-    RetrySettings, SendProxy, Settings,
+    Active, Algorithm, Asking, BackendSettings, BackendUrl, BreakerSettings, HashBy, Outcome, Pool, Protocol,
+    Resolution, Resolve, RetrySettings, SendProxy, Settings,
 };
 use portcullis::proxy::message::Request;
 
@@ -57,6 +57,7 @@ fn pool(algorithm: Algorithm, by: &HashBy, size: usize) -> (Pool, Vec<Active>) {
         backends: (0..size).map(backend).collect(),
         slow_start: Period::seconds(0),
         panic: 0.5,
+        breaker: Some(BreakerSettings::default()),
         retry: RetrySettings::default(),
         pool_idle: Period::seconds(55),
         pool_lifetime: Period::seconds(3_600),
@@ -112,7 +113,7 @@ fn picks(pool: &Pool, thread: u32, start: &Barrier) -> f64 {
         for _ in 0..BATCH {
             number = number.wrapping_add(1);
             let asking = Asking { tried: &[], client: IpAddr::from(number.to_be_bytes()), request: &request, now };
-            black_box(pool.pick(black_box(&asking)));
+            let _ = black_box(pool.pick(black_box(&asking)));
         }
         count += u64::from(BATCH);
         now = Instant::now();

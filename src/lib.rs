@@ -41,6 +41,8 @@
 //! * Workers dial addresses and never look up a name. [`control::resolve`] does, and an answer that differs is a new snapshot
 //!   of the same config; what was answered well is kept until there is another good answer.
 //! * A reload is all or nothing, and what has not changed goes on: connections, counts, tickets, certificates.
+//! * A pool keeps requests away from at most half of its endpoints by their breakers, and says by which requests it came to
+//!   that. A breaker costs an answer a few relaxed atomics, and takes no lock while its endpoint answers well.
 //! * A backend whose URL says `https` is verified before a byte of a request is written to it, or it is not spoken to.
 //! * A request that a backend may have acted on is not sent again, unless it is GET, HEAD or OPTIONS. What a backend of HTTP/2
 //!   declares unprocessed is, whatever it is.

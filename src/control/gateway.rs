@@ -81,6 +81,7 @@ impl Gateway {
         let snapshot = &self.live.built.snapshot;
         self.shared.live.swap(Arc::clone(snapshot));
         before.remove_endpoints(snapshot);
+        snapshot.settle_breakers();
     }
 
     /// Reads the config and the certificates again. All or nothing: where anything is wrong, everything stays as it is.

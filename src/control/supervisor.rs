@@ -138,11 +138,12 @@ async fn admin_server(gateway: &Gateway) -> Result<Option<admin::Server>, String
     let AdminListen::Tcp(address) = &settings.listen else { return Ok(None) };
     let token = admin::Token::load_or_create(&settings.token_file).map_err(|error| line(&error))?;
     let (inventory, shared) = (gateway.inventory().clone(), Arc::clone(&gateway.shared));
-    let (ready, weighing) = (inventory.clone(), Arc::clone(&shared));
+    let (ready, weighing, breaking) = (inventory.clone(), Arc::clone(&shared), Arc::clone(&shared));
     let sources = admin::Sources {
         registry: gateway.shared.registry.clone(),
         is_ready: Arc::new(move || ready.is_ready()),
         weights: Arc::new(move || Inventory::weights(&weighing)),
+        breakers: Arc::new(move || Inventory::breakers(&breaking)),
         status: Arc::new(move || inventory.status(&shared)),
     };
     let server = admin::Server::bind(address.value, token, sources).await;

@@ -61,6 +61,8 @@ pub enum Fault {
     Http2Flood,
     /// The pool has no backend that may be asked.
     NoBackend,
+    /// The breakers of all backends of the pool are open.
+    BreakerOpen,
     /// The backend refused the connection or could not be reached.
     ConnectFailed,
     /// The backend did not accept the connection, or not finish the TLS handshake, in time.
@@ -178,6 +180,7 @@ impl Fault {
             Self::Http2Protocol => facts(400, Downstream, "http2_protocol", "http_request_error", true),
             Self::Http2Flood => facts(429, Downstream, "http2_flood", "http_request_denied", true),
             Self::NoBackend => facts(503, Upstream, "no_backend", "destination_unavailable", false),
+            Self::BreakerOpen => facts(503, Upstream, "breaker_open", "destination_unavailable", false),
             Self::ConnectFailed => facts(502, Upstream, "connect_failed", "connection_refused", false),
             Self::ConnectTimeout => facts(504, Upstream, "connect_timeout", "connection_timeout", false),
             Self::BackendTls(fault) => fault.facts(),

@@ -261,7 +261,8 @@ fn ewma_keeps_away_from_errors_and_for_as_long_as_retry_after_says() {
         (failing("500", ""), 20),
     ] {
         let list = [format!("\"{bad}\""), format!("\"{good}\"")];
-        let gateway = Gateway::serving(&config("balance = \"ewma\"", &list));
+        // A breaker would keep away from it by itself.
+        let gateway = Gateway::serving(&config("balance = \"ewma\"\nbreaker = false", &list));
 
         let counts = answers(&mut gateway.connect("http"), 200);
 
@@ -273,7 +274,8 @@ fn ewma_keeps_away_from_errors_and_for_as_long_as_retry_after_says() {
 fn adaptive_weights_follow_what_is_measured_and_are_shown() {
     let (good, bad) = (Backend::named("good"), failing("500", ""));
     let list = [format!("{{ url = \"{bad}\", weight = 10 }}"), format!("{{ url = \"{good}\", weight = 10 }}")];
-    let gateway = Gateway::serving(&config("balance = \"adaptive\"", &list));
+    // A breaker would keep away from the bad one by itself.
+    let gateway = Gateway::serving(&config("balance = \"adaptive\"\nbreaker = false", &list));
     let mut client = gateway.connect("http");
     let weights = || {
         let pool = shown(&gateway);

@@ -8,7 +8,7 @@ use crate::{none, root};
 
 /// The keys that a test changes: the test, by file and name, and the keys as they stand in `config/reference.toml`, with `*` for a
 /// name that users choose.
-const SEEN: [(&str, &str, &[&str]); 74] = [
+const SEEN: [(&str, &str, &[&str]); 78] = [
     ("keys_process", "include_brings_in_other_files_which_are_watched_too", &["include"]),
     ("keys_process", "state_dir_is_where_the_gateway_keeps_what_it_makes", &["server.state_dir"]),
     ("keys_process", "workers_is_the_number_of_threads_that_serve", &["server.workers"]),
@@ -144,6 +144,22 @@ const SEEN: [(&str, &str, &[&str]); 74] = [
     ("balancing", "a_backup_is_asked_only_where_the_others_cannot_be", &["pool.*.backends.backup"]),
     ("names", "another_name_server_is_asked_as_soon_as_it_is_saved", &["server.resolver"]),
     ("names", "without_an_interval_names_are_asked_for_at_reloads_only", &["pool.*.resolve"]),
+    (
+        "breakers",
+        "a_backend_that_fails_is_left_alone_and_taken_back_by_probes",
+        &["pool.*.breaker.errors", "pool.*.breaker.open", "pool.*.breaker.max_open"],
+    ),
+    (
+        "breakers",
+        "a_part_of_the_requests_that_fails_opens_it",
+        &["pool.*.breaker.error_rate", "pool.*.breaker.window", "pool.*.breaker.min_requests"],
+    ),
+    (
+        "breakers",
+        "slow_answers_open_it_and_calls_that_may_wait_do_not",
+        &["pool.*.breaker.slow", "pool.*.breaker.slow_rate"],
+    ),
+    ("breakers", "observed_only_nobody_is_kept_away_and_all_is_told", &["pool.*.breaker.mode"]),
     ("keys", "without_attempts_nothing_is_sent_again", &["pool.*.retry.attempts"]),
     ("upstream_tls", "nginx_is_verified_by_the_given_ca_and_its_sessions_are_resumed", &["pool.*.tls.ca"]),
     ("upstream_tls", "the_server_name_is_asked_for_and_held_against_the_certificate", &["pool.*.tls.server_name"]),

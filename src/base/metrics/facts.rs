@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::breakers::{self, BreakerStates, Transitions};
 use super::exposition::{Kind, Visitor};
 
 /// Weights by pool and backend.
@@ -32,6 +33,8 @@ pub(super) struct Facts {
     pub(super) rate_limit_keys: Arc<AtomicU64>,
     certificates: Mutex<BTreeMap<String, i64>>,
     weights: Mutex<Weights>,
+    breakers: Mutex<BreakerStates>,
+    pub(super) breaker_transitions: Arc<Transitions>,
 }
 
 impl Facts {
@@ -47,6 +50,10 @@ impl Facts {
 
     pub(super) fn state_weights(&self, weights: Weights) {
         *self.weights.lock().unwrap_or_else(PoisonError::into_inner) = weights;
+    }
+
+    pub(super) fn state_breakers(&self, states: BreakerStates) {
+        *self.breakers.lock().unwrap_or_else(PoisonError::into_inner) = states;
     }
 
     pub(super) fn visit(&self, visitor: &mut dyn Visitor) {
@@ -66,6 +73,8 @@ impl Facts {
         for ((pool, backend), weight) in self.weights.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             visitor.sample("", &[("pool", pool), ("backend", backend)], *weight);
         }
+        let states = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
+        breakers::visit(&states, &self.breaker_transitions, visitor);
         visitor.family(
             "portcullis_config_generation",
             "The number of the config that is live; each applied one is one more.",

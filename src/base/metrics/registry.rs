@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use super::breakers::{BreakerStates, Transitions};
 use super::cell::{BOUNDS, Cell, Counter, Distribution, Histogram};
 use super::exposition::{Exposition, Kind, Totals, Visitor};
 use super::facts::{Facts, Reload, Weights, count, whole};
@@ -85,6 +86,16 @@ impl Registry {
     /// States the weight of every backend. Replaces what was stated before.
     pub fn set_weights(&self, weights: Weights) {
         self.0.facts.state_weights(weights);
+    }
+
+    /// States what every backend's breaker is. Replaces what was stated before.
+    pub fn set_breakers(&self, states: BreakerStates) {
+        self.0.facts.state_breakers(states);
+    }
+
+    /// Where breakers count their changes.
+    pub fn breaker_transitions(&self) -> Arc<Transitions> {
+        Arc::clone(&self.0.facts.breaker_transitions)
     }
 
     /// Where the log counts lines it could not write.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub use server::{BindError, Server};
 pub use token::Token;
 
-use crate::base::metrics::{Registry, Weights};
+use crate::base::metrics::{BreakerStates, Registry, Weights};
 
 /// What the pages show. Everything is asked for at each request.
 #[derive(Clone)]
@@ -26,6 +26,8 @@ pub struct Sources {
     pub is_ready: Arc<dyn Fn() -> bool + Send + Sync>,
     /// The weight that each backend has now, by pool and backend.
     pub weights: Arc<dyn Fn() -> Weights + Send + Sync>,
+    /// What the breaker of each backend is now, by pool and backend.
+    pub breakers: Arc<dyn Fn() -> BreakerStates + Send + Sync>,
     /// What is live.
     pub status: Arc<dyn Fn() -> status::Status + Send + Sync>,
 }

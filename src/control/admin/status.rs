@@ -101,6 +101,54 @@ pub struct Backend {
     pub failures: u64,
     /// Why its name does not resolve; none where it does or is an address. Its last addresses serve on.
     pub problem: Option<String>,
+    /// The circuit breaker of each of its addresses; none where the pool has no breaker.
+    pub breakers: Vec<Breaker>,
+}
+
+/// The circuit breaker of one address of a backend.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Breaker {
+    /// As in the backend's addresses.
+    pub address: String,
+    /// `closed`, `half_open` or `open`.
+    pub state: String,
+    /// Whether it only tells, and keeps no request away.
+    pub observed: bool,
+    /// Since when, RFC 3339; none where it never was anything but closed.
+    pub since: Option<String>,
+    /// Until when it is open, RFC 3339; none where it is not.
+    pub until: Option<String>,
+    /// How often it has opened.
+    pub opened: u64,
+    /// Its last changes, the oldest first.
+    pub history: Vec<BreakerChange>,
+}
+
+/// What a breaker became, and why.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BreakerChange {
+    /// `closed`, `half_open` or `open`.
+    pub to: String,
+    /// When, RFC 3339.
+    pub at: String,
+    /// In words.
+    pub why: String,
+    /// The requests that it went by, the oldest first; not all of them where they are many.
+    pub evidence: Vec<BreakerEvidence>,
+}
+
+/// A request that a breaker went by.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BreakerEvidence {
+    /// When its answer came, or it failed, RFC 3339.
+    pub at: String,
+    /// The status of the answer, or the reason of the failure as it stands in logs and metrics.
+    pub got: String,
+    /// How long that took.
+    pub milliseconds: u64,
 }
 
 /// One certificate.

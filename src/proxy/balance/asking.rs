@@ -29,7 +29,7 @@ pub(super) enum Among {
     Ready,
     /// Those that are available.
     Available,
-    /// Those that are down as well: there are too few others.
+    /// Those that are down as well: there are too few others. Not those whose breakers are open.
     Down,
 }
 
@@ -69,10 +69,16 @@ impl<'a> Pick<'a> {
 
     fn is_for(&self, endpoint: &Endpoint) -> bool {
         let standing = &endpoint.standing;
+        // Where its breaker lets a probe through, this request may be it.
+        let open = || !standing.is_shut() || endpoint.breaker.is_ready(self.asking.now);
         let may = match self.among {
-            Among::All | Among::Down => true,
-            Among::Ready => standing.is_available() && self.luck < standing.warmth(self.asking.now, self.slow_start),
-            Among::Available => standing.is_available(),
+            Among::All => true,
+            Among::Ready => {
+                let warm = || self.luck < standing.warmth(self.asking.now, self.slow_start);
+                !standing.is_down() && open() && warm()
+            }
+            Among::Available => !standing.is_down() && open(),
+            Among::Down => open(),
         };
         may && !self.asking.tried.contains(&endpoint.id)
     }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::standing::Changes;
-use super::{BackendUrl, Load, Reach, Standing};
+use super::{BackendUrl, Breaker, Load, Reach, Standing};
 use crate::base::metrics::Label;
 use crate::proxy::tls::Peer;
 
@@ -48,6 +48,8 @@ pub struct Endpoint {
     pub reach: Reach,
     /// Whether it gets requests.
     pub standing: Standing,
+    /// Keeps requests away that would fail.
+    pub breaker: Breaker,
     /// What it bears and how it answers.
     pub load: Load,
     removed: AtomicBool,
@@ -72,6 +74,7 @@ impl Endpoint {
             peer,
             reach: Reach::default(),
             standing: Standing::new(now, Arc::clone(changes)),
+            breaker: Breaker::new(now),
             load: Load::new(now),
             removed: AtomicBool::new(false),
         }
@@ -80,6 +83,7 @@ impl Endpoint {
     /// No snapshot to come has it: its requests are finished, its unused connections are closed and no more are kept.
     pub fn remove(&self) {
         self.removed.store(true, Ordering::Relaxed);
+        self.breaker.retire(self);
     }
 
     /// Whether it is no longer in the live snapshot.

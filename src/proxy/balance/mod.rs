@@ -2,11 +2,12 @@
 //!
 //! `algorithm` is the table of algorithms, each of which has a file. A pool has its `spread`, which asks its algorithm: first
 //! among the endpoints that are no backups, then among those. All workers share both, and what they go by: the requests in flight
-//! and the answers of each endpoint, which stand in its [`Load`].
+//! and the answers of each endpoint, which stand in its [`Load`]. An endpoint whose [`Breaker`] is open is not chosen.
 
 mod adaptive;
 mod algorithm;
 mod asking;
+pub mod breaker;
 mod census;
 mod draw;
 mod endpoint;
@@ -16,9 +17,11 @@ mod hash_by;
 mod key;
 mod least_connections;
 mod load;
+mod nobody;
 mod p2c;
 mod peak;
 mod pool;
+mod protocol;
 mod random;
 mod reach;
 mod resolution;
@@ -31,13 +34,16 @@ mod url;
 pub use algorithm::Algorithm;
 use algorithm::Balancer;
 pub use asking::Asking;
+pub use breaker::{Breaker, BreakerSettings};
 pub use endpoint::{Active, Address, Endpoint};
 pub use hash_by::HashBy;
 pub use load::{Load, Measures, Outcome};
+pub use nobody::Nobody;
 pub use pool::{Backend, Pool};
+pub use protocol::{Protocol, SendProxy};
 pub use reach::Reach;
 pub use resolution::{Found, Kind, Question, Resolution, Resolve};
-pub use settings::{BackendSettings, Protocol, RetrySettings, SendProxy, Settings};
+pub use settings::{BackendSettings, RetrySettings, Settings};
 pub use standing::{Changes, Standing};
 pub use url::{BackendUrl, Target};
 

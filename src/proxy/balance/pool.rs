@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::breaker::Rules;
 use super::spread::{Share, Shares, Spread};
 use super::standing::Changes;
-use super::{Address, Algorithm, Asking, BackendSettings, BackendUrl, Endpoint, Measures};
+use super::{Address, Algorithm, Asking, BackendSettings, BackendUrl, Endpoint, Measures, Nobody};
 use super::{Protocol, Resolution, SendProxy, Settings};
 use crate::base::metrics::{Label, Registry};
 use crate::proxy::tls::{BackendTls, Peer};
@@ -33,6 +34,8 @@ pub struct Pool {
     /// What connections to its backends begin with.
     pub send_proxy: SendProxy,
     spread: Arc<Spread>,
+    /// What its endpoints' breakers go by.
+    pub(super) breaker: Rules,
     /// Of the standing of its endpoints, over all its snapshots.
     changes: Arc<Changes>,
 }
@@ -100,6 +103,8 @@ impl Pool {
         }
         let hash_by = settings.hash_by.as_ref().map(|by| by.value.clone()).unwrap_or_default();
         let (algorithm, panic) = (settings.balance, settings.panic as f32);
+        let asked = list.iter().filter(|share| share.weight > 0).count();
+        let breaker = Rules::new(settings.breaker.as_ref(), asked, registry.breaker_transitions());
         let shares = Shares { algorithm, hash_by, slow_start, panic, list };
         let spread = match previous {
             Some(pool) if pool.spread.shares == shares => Arc::clone(&pool.spread),
@@ -116,6 +121,7 @@ impl Pool {
             protocol: settings.protocol,
             send_proxy: settings.send_proxy,
             spread,
+            breaker,
             changes,
         }
     }
@@ -149,8 +155,21 @@ impl Pool {
         Arc::ptr_eq(&self.spread, &other.spread)
     }
 
+    /// How long an endpoint takes to get its whole share.
+    pub(super) fn slow_start(&self) -> Option<Duration> {
+        self.spread.shares.slow_start
+    }
+
+    /// The weight of each of its endpoints.
+    pub(super) fn weights(&self) -> impl Iterator<Item = u32> {
+        self.spread.shares.list.iter().map(|share| share.weight)
+    }
+
     /// The endpoint for the next attempt: one where the request was not before, where there is one that is available.
-    pub fn pick(&self, asking: &Asking<'_>) -> Option<&Arc<Endpoint>> {
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn pick(&self, asking: &Asking<'_>) -> Result<&Arc<Endpoint>, Nobody> {
         self.spread.pick(asking)
     }
 }
@@ -194,7 +213,7 @@ mod tests {
         let first = pool.pick(&asking(&[])).unwrap().id;
         let second = pool.pick(&asking(&[first])).unwrap().id;
         assert_ne!(first, second);
-        assert!(pool.pick(&asking(&[first, second])).is_some());
+        assert!(pool.pick(&asking(&[first, second])).is_ok());
     }
 
     #[test]
@@ -228,7 +247,7 @@ mod tests {
     #[test]
     fn a_pool_whose_names_have_no_answer_has_no_endpoint() {
         let pool = Pool::build(&settings(&["http://b:80"]), &Registry::new(), None, &Resolution::default(), None);
-        assert!(pool.pick(&asking(&[])).is_none());
+        assert_eq!(pool.pick(&asking(&[])).err(), Some(Nobody::NoBackend));
         assert_eq!(pool.backends.len(), 1);
     }
 }

@@ -6,7 +6,7 @@ use crate::base::period::Period;
 use crate::base::place::At;
 use crate::base::settings::{Node, Problem, Scalar, Section, Setting, Shape, Table};
 
-use super::{Algorithm, BackendUrl, HashBy, Resolve};
+use super::{Algorithm, BackendUrl, BreakerSettings, HashBy, Protocol, Resolve, SendProxy};
 use crate::proxy::tls::BackendTlsSettings;
 
 /// One `[pool.NAME]`, or a pool written inline in a route.
@@ -24,6 +24,8 @@ pub struct Settings {
     pub slow_start: Period,
     /// The part of the backends that has to be available, or those that are down are asked as well. 0 to 1, default 0.5.
     pub panic: f64,
+    /// When requests are kept away from a backend that fails. Default: as [`BreakerSettings`] says; none is off.
+    pub breaker: Option<BreakerSettings>,
     /// Sending again what was not answered.
     pub retry: RetrySettings,
     /// How long an unused connection to a backend is kept. 1 s to 1 h, default 55 s.
@@ -38,28 +40,6 @@ pub struct Settings {
     pub resolve: Resolve,
     /// How `https://` backends are verified. Default: by the system's CAs and the host of each URL.
     pub tls: Option<At<BackendTlsSettings>>,
-}
-
-/// `send_proxy`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum SendProxy {
-    /// `false`.
-    #[default]
-    Off,
-    /// A PROXY header of version 2 that names the client; such a connection carries that client's requests only.
-    V2,
-}
-
-/// `protocol`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Protocol {
-    /// HTTP/2 with `https://` backends that offer it, else HTTP/1.1.
-    #[default]
-    Auto,
-    /// HTTP/1.1.
-    Http1,
-    /// HTTP/2: in clear text to `http://` and `unix:` backends; an `https://` backend without it is refused.
-    Http2,
 }
 
 /// One backend: a URL, or a table with `url`.
@@ -113,6 +93,9 @@ impl Table for Settings {
             .key("panic", "The part of the backends that has to be available, or those that are down are asked as well. 0.0 to 1.0; 0 is off.")
             .within(0.0..=1.0)
             .or(0.5);
+        let breaker = section
+            .key("breaker", "When requests are kept away from a backend that fails: a table, or false for never. Left out: as the keys of the table have it.")
+            .or(Some(BreakerSettings::default()));
         let retry = section
             .key("retry", "Sending again what was not answered: how often at most, false, or a table.")
             .or(RetrySettings::default());
@@ -150,6 +133,7 @@ impl Table for Settings {
             backends,
             slow_start,
             panic,
+            breaker,
             retry,
             pool_idle,
             pool_lifetime,
@@ -199,51 +183,6 @@ fn without_https(section: &Section<'_>, tls: Option<&At<BackendTlsSettings>>, ba
     };
     let message = "`tls` would do nothing: no backend of the pool is `https://`";
     section.problem(tls.place, message, "write `https://` for the backends that speak TLS, or remove `tls`");
-}
-
-const PROTOCOLS: [(&str, Protocol); 3] = [("auto", Protocol::Auto), ("h1", Protocol::Http1), ("h2", Protocol::Http2)];
-
-impl Setting for Protocol {
-    fn shape() -> Shape {
-        Shape::words(&PROTOCOLS)
-    }
-
-    fn read(node: &Node<'_>) -> Option<Self> {
-        node.choice(&PROTOCOLS)
-    }
-
-    fn shown(&self) -> serde_json::Value {
-        PROTOCOLS
-            .iter()
-            .find(|(_, protocol)| protocol == self)
-            .map_or(serde_json::Value::Null, |(word, _)| (*word).into())
-    }
-}
-
-impl Setting for SendProxy {
-    fn shape() -> Shape {
-        Shape::OneOf(vec![Shape::Choice(vec!["v2"]), Shape::Constant(false)])
-    }
-
-    fn read(node: &Node<'_>) -> Option<Self> {
-        match node.scalar()? {
-            Scalar::Boolean(false) => Some(Self::Off),
-            Scalar::Filled(text) if text == "false" => Some(Self::Off),
-            Scalar::Text(text) | Scalar::Filled(text) if text == "v2" => Some(Self::V2),
-            Scalar::Text(text) | Scalar::Filled(text) => node.problem(
-                format!("`{text}` is not a value of `send_proxy`"),
-                "write \"v2\", or false; version 1 is not sent",
-            ),
-            other => node.mismatch::<Self, _>(&other),
-        }
-    }
-
-    fn shown(&self) -> serde_json::Value {
-        match self {
-            Self::Off => false.into(),
-            Self::V2 => "v2".into(),
-        }
-    }
 }
 
 impl Setting for BackendSettings {

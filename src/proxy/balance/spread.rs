@@ -2,13 +2,13 @@
 //! only where nobody else is left, and over those that are down where too few are not (`panic`).
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::algorithm::{Algorithm, Balancer};
 use super::asking::{Among, Asking, Members, Pick};
 use super::census::{Census, Count};
 use super::standing::Changes;
-use super::{Endpoint, HashBy};
+use super::{Endpoint, HashBy, Nobody};
 
 /// What decides how requests are spread.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -62,8 +62,19 @@ impl Spread {
     }
 
     /// The endpoint for a request: one where it was not before, of the backups only where there is no other; then one that it was
-    /// sent to already; then one that is down. None where there is none.
-    pub(super) fn pick(&self, asking: &Asking<'_>) -> Option<&Arc<Endpoint>> {
+    /// sent to already; then one that is down. Never one whose breaker is open.
+    pub(super) fn pick(&self, asking: &Asking<'_>) -> Result<&Arc<Endpoint>, Nobody> {
+        self.any(asking).ok_or_else(|| self.nobody(asking.now))
+    }
+
+    /// Why there is none.
+    fn nobody(&self, now: Instant) -> Nobody {
+        let endpoints = [&self.first, &self.backups].into_iter().flat_map(|group| group.members.endpoints());
+        let shut = endpoints.filter(|endpoint| endpoint.standing.is_shut());
+        shut.map(|endpoint| endpoint.breaker.wait(now)).min().map_or(Nobody::NoBackend, Nobody::BreakerOpen)
+    }
+
+    fn any(&self, asking: &Asking<'_>) -> Option<&Arc<Endpoint>> {
         let count = self.first.count(&self.changes);
         if count.whole
             && let Some(endpoint) = self.first.pick(&Pick::free(asking))

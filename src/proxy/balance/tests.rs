@@ -13,6 +13,7 @@ use crate::base::place::{At, Place};
 use crate::proxy::message::Request;
 
 mod availability;
+mod breakers;
 
 /// Enough that shares are seen to half a percent.
 const PICKS: u32 = 100_000;
@@ -31,6 +32,7 @@ pub(super) fn settings(urls: &[&str]) -> Settings {
         backends: urls.iter().map(backend).collect(),
         slow_start: Period::seconds(0),
         panic: 0.5,
+        breaker: Some(BreakerSettings::default()),
         retry: RetrySettings::default(),
         pool_idle: Period::seconds(55),
         pool_lifetime: Period::seconds(3_600),
@@ -70,7 +72,7 @@ fn plain(algorithm: Algorithm, weights: &[u16]) -> Pool {
 
 /// Which endpoint of the pool is picked.
 fn picked(pool: &Pool, asking: &Asking<'_>) -> Option<usize> {
-    let id = pool.pick(asking)?.id;
+    let id = pool.pick(asking).ok()?.id;
     pool.endpoints.iter().position(|endpoint| endpoint.id == id)
 }
 

@@ -10,7 +10,7 @@ use super::attempt::{Attempt, Begun};
 use super::backend::Broken;
 use crate::base::alarm::{Alarm, Moment};
 use crate::base::metrics;
-use crate::proxy::balance::{Asking, Endpoint, Pool};
+use crate::proxy::balance::{Asking, Endpoint, Nobody, Pool};
 use crate::proxy::fault::Fault;
 use crate::proxy::http::body::{Downstream, Length};
 use crate::proxy::listen::proxy_protocol::Header;
@@ -50,6 +50,8 @@ pub struct Call<'a> {
     pub write_idle: Duration,
     /// How long a tunnel may be without a byte; none where there is no limit.
     pub tunnel_idle: Option<Duration>,
+    /// Whether its answer may take as long as it likes: that of a tunnel, or of a call of gRPC.
+    pub patient: bool,
     /// When the whole exchange must be over.
     pub total: Moment,
     /// The alarm of the exchange.
@@ -69,6 +71,8 @@ pub struct Trip {
     pub response_time: Option<Duration>,
     /// How often the request was sent again.
     pub retries: u32,
+    /// Where nobody may be asked now: after what time, where that is known.
+    pub retry_after: Option<Duration>,
     /// Bytes of the request's body.
     pub request_bytes: u64,
     /// Bytes of the response's body.
@@ -90,12 +94,14 @@ pub async fn forward<D: Downstream>(
     let mut tried = Vec::new();
     let mut again: Option<Arc<Endpoint>> = None;
     let mut uncounted = 0;
+    let mut failed = None;
     loop {
         let now = Instant::now();
         let asking = Asking { tried: &tried, client: call.from, request: call.request, now };
-        let picked = again.take().or_else(|| call.pool.pick(&asking).map(Arc::clone));
-        let endpoint = picked.ok_or(Fault::NoBackend)?;
-        let asked = Asked::begin(call, &endpoint, now);
+        let picked = again.take().map_or_else(|| call.pool.pick(&asking).map(Arc::clone), Ok);
+        let endpoint = picked.map_err(|nobody| turned_away(call, trip, (nobody, failed)))?;
+        // Where another request was the breaker's probe before this one, another endpoint is picked.
+        let Some(asked) = Asked::begin(call, &endpoint, now) else { continue };
         trip.endpoint = Some(Arc::clone(&endpoint));
         let broken = match attempt.run(client, asked, response).await {
             Ok((begun, took)) => {
@@ -109,6 +115,7 @@ pub async fn forward<D: Downstream>(
             Err(broken) => broken,
         };
         trip.request_bytes = attempt.sending.taken;
+        failed = Some(broken.fault);
         response.clear();
         let allowed = may_repeat(&broken, replayable) && attempt.sending.can_resume();
         if allowed && broken.stale && uncounted < MOST_UNCOUNTED {
@@ -135,6 +142,18 @@ pub async fn forward<D: Downstream>(
     }
 }
 
+/// What the client is told where nobody may be asked: how the last attempt failed, or, without one, why not.
+fn turned_away(call: &Call<'_>, trip: &mut Trip, (nobody, failed): (Nobody, Option<Fault>)) -> Fault {
+    let Some(failed) = failed else {
+        trip.retry_after = nobody.wait();
+        return nobody.fault();
+    };
+    if trip.retries > 0 {
+        call.metrics.retried(call.pool.label, "failed");
+    }
+    failed
+}
+
 /// Whether another attempt may follow. One that took too long or was answered badly is no reason to ask twice: the backend got
 /// the request, and the client would wait twice as long as its route allows.
 fn may_repeat(broken: &Broken, replayable: bool) -> bool {
@@ -147,7 +166,7 @@ fn may_repeat(broken: &Broken, replayable: bool) -> bool {
 
 /// The backend has certainly done nothing of the request, which it told over HTTP/2 by GOAWAY or a stream refused, or of which a
 /// connection of HTTP/1.1 broke before it took a byte.
-fn is_declined(broken: &Broken) -> bool {
+pub(super) fn is_declined(broken: &Broken) -> bool {
     broken.unseen && broken.fault == Fault::BackendReset
 }
 
