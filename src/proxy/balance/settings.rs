@@ -68,18 +68,7 @@ impl Default for RetrySettings {
 
 impl Table for Settings {
     fn keys(section: &mut Section<'_>) -> Option<Self> {
-        let before = section.problems();
-        let balance = section
-            .key("balance", "Which backend gets the next request. All algorithms honour weights.")
-            .fallback("PORTCULLIS_STRATEGY")
-            .or(Algorithm::default());
-        let known = (section.problems() == before).then_some(balance);
-        let hash_by = section
-            .key(
-                "hash_by",
-                "What of a request `balance = \"hash\"` goes by: ip, path, header:NAME or cookie:NAME. Left out: ip.",
-            )
-            .optional();
+        let (balance, hash_by, known) = balancing(section);
         let backends: Vec<BackendSettings> =
             section.key("backends", "The backends: a URL or a table each. No two with one URL.").required_list();
         let slow_start = section
@@ -99,17 +88,7 @@ impl Table for Settings {
         let retry = section
             .key("retry", "Sending again what was not answered: how often at most, false, or a table.")
             .or(RetrySettings::default());
-        let pool_idle = section
-            .key("pool_idle", "How long an unused connection to a backend is kept. 1s to 1h.")
-            .within(Period::seconds(1)..=Period::seconds(3_600))
-            .or(Period::seconds(55));
-        let pool_lifetime = section
-            .key(
-                "pool_lifetime",
-                "How long a connection to a backend gets new requests at most. 0s is for ever; up to 30d.",
-            )
-            .within(Period::seconds(0)..=Period::seconds(30 * 86_400))
-            .or(Period::seconds(3_600));
+        let (pool_idle, pool_lifetime) = kept(section);
         let protocol = section
             .key("protocol", "Which HTTP the backends are spoken to in: h1, h2 (in clear text to http:// and unix: ones), or auto: h2 with https:// backends that offer it, else h1.")
             .or(Protocol::default());
@@ -143,6 +122,39 @@ impl Table for Settings {
             tls,
         })
     }
+}
+
+/// `balance` and `hash_by`, and the algorithm again where it was read without a problem.
+fn balancing(section: &mut Section<'_>) -> (Algorithm, Option<At<HashBy>>, Option<Algorithm>) {
+    let before = section.problems();
+    let balance = section
+        .key("balance", "Which backend gets the next request. All algorithms honour weights.")
+        .fallback("PORTCULLIS_STRATEGY")
+        .or(Algorithm::default());
+    let known = (section.problems() == before).then_some(balance);
+    let hash_by = section
+        .key(
+            "hash_by",
+            "What of a request `balance = \"hash\"` goes by: ip, path, header:NAME or cookie:NAME. Left out: ip.",
+        )
+        .optional();
+    (balance, hash_by, known)
+}
+
+/// How long connections are kept: unused ones, and all.
+fn kept(section: &mut Section<'_>) -> (Period, Period) {
+    let pool_idle = section
+        .key("pool_idle", "How long an unused connection to a backend is kept. 1s to 1h.")
+        .within(Period::seconds(1)..=Period::seconds(3_600))
+        .or(Period::seconds(55));
+    let pool_lifetime = section
+        .key(
+            "pool_lifetime",
+            "How long a connection to a backend gets new requests at most. 0s is for ever; up to 30d.",
+        )
+        .within(Period::seconds(0)..=Period::seconds(30 * 86_400))
+        .or(Period::seconds(3_600));
+    (pool_idle, pool_lifetime)
 }
 
 /// No two backends with one URL, and one at least that gets requests.

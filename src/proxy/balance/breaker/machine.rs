@@ -186,7 +186,7 @@ mod tests {
         let start = Instant::now();
         let mut machine = opened(start);
         let now = after(start, 30.0);
-        let mut probe = |machine: &mut Machine| machine.probe(now, PATIENCE);
+        let probe = |machine: &mut Machine| machine.probe(now, PATIENCE);
         let era = probe(&mut machine).unwrap();
         assert_eq!(probe(&mut machine), None, "one at once");
         assert_eq!(machine.end(era, Some(true)), Follows::Nothing);

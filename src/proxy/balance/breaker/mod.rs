@@ -111,7 +111,8 @@ impl Breaker {
         if self.state.load(Relaxed) != State::Open.number() {
             return Duration::ZERO;
         }
-        Duration::from_millis(self.ready.load(Relaxed).saturating_sub(self.millis(now)))
+        // Both rounded up, so that the difference is not.
+        Duration::from_millis(self.ready.load(Relaxed).saturating_sub(self.millis_up(now)))
     }
 
     /// What is shown of it.
@@ -125,6 +126,13 @@ impl Breaker {
     fn millis(&self, now: Instant) -> u64 {
         let passed = now.saturating_duration_since(self.born);
         passed.as_secs() * 1_000 + u64::from(passed.subsec_millis())
+    }
+
+    /// Rounded up: whoever sees that it is time then finds that it is.
+    fn millis_up(&self, moment: Instant) -> u64 {
+        let millis = self.millis(moment);
+        let exact = moment.saturating_duration_since(self.born) == Duration::from_millis(millis);
+        if exact { millis } else { millis + 1 }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {

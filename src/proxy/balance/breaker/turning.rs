@@ -1,7 +1,7 @@
 //! How a breaker changes its state, and what is told of it.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::evidence::in_short;
 use super::machine::{Follows, Machine};
@@ -107,13 +107,6 @@ impl Breaker {
         };
         self.ready.store(ready, Relaxed);
         self.state.store(machine.state().number(), Relaxed);
-    }
-
-    /// Rounded up: whoever sees that it is time then finds that it is.
-    fn millis_up(&self, moment: Instant) -> u64 {
-        let millis = self.millis(moment);
-        let exact = moment.saturating_duration_since(self.born) == Duration::from_millis(millis);
-        if exact { millis } else { millis + 1 }
     }
 
     /// Goes by what a pool says that is live from now on; it is closed where its endpoint is not `watched`.
