@@ -9,8 +9,8 @@ use portcullis::base::metrics::Registry;
 use portcullis::base::period::Period;
 use portcullis::base::place::{At, Place};
 use portcullis::proxy::balance::{
-    Active, Algorithm, Asking, BackendSettings, BackendUrl, HashBy, HealthSettings, Outcome, Pool, Protocol,
-    QueueSettings, Resolution, Resolve, RetrySettings, SendProxy, Settings, StickySettings,
+    Active, Algorithm, Asking, BackendSettings, BackendUrl, BreakerSettings, HashBy, HealthSettings, Outcome, Pool,
+    Protocol, QueueSettings, Resolution, Resolve, RetrySettings, SendProxy, Settings, StickySettings,
 };
 use portcullis::proxy::message::Request;
 
@@ -59,6 +59,7 @@ fn pool(algorithm: Algorithm, by: &HashBy, size: usize) -> (Pool, Vec<Active>) {
         health: HealthSettings::default(),
         slow_start: Period::seconds(0),
         panic: 0.5,
+        breaker: Some(BreakerSettings::default()),
         retry: RetrySettings::default(),
         queue: QueueSettings::default(),
         pool_idle: Period::seconds(55),

@@ -44,6 +44,8 @@
 //! * A pool with an endpoint always has one to ask: where probes leave too few, or none, those that are down are asked too.
 //! * A reload is all or nothing, and what has not changed goes on: connections, counts, tickets, certificates,
 //!   the health of backends.
+//! * A pool keeps requests away from at most half of its endpoints by their breakers, and says by which requests it came to
+//!   that. A breaker costs an answer a few relaxed atomics, and takes no lock while its endpoint answers well.
 //! * A backend whose URL says `https` is verified before a byte of a request is written to it, or it is not spoken to.
 //! * A request that a backend may have acted on is not sent again, unless it is GET, HEAD or OPTIONS. What a backend of HTTP/2
 //!   declares unprocessed is, whatever it is.

@@ -87,6 +87,7 @@ impl Gateway {
         self.shared.live.swap(Arc::clone(snapshot));
         before.remove_endpoints(snapshot);
         self.probes.follow(&snapshot.pools);
+        snapshot.settle_breakers();
     }
 
     /// Reads the config and the certificates again. All or nothing: where anything is wrong, everything stays as it is.

@@ -9,11 +9,13 @@ use std::time::{Instant, SystemTime};
 use time::OffsetDateTime;
 
 use crate::base::clock;
-use crate::base::metrics::OfBackends;
+use crate::base::metrics::{BreakerStates, OfBackends};
 use crate::control::admin::status::{Backend, Certificate, Health, Listener, Pool, Probe, Problem, Status};
 use crate::control::build;
 use crate::proxy::balance::{self, Endpoint, Question};
 use crate::proxy::worker::Shared;
+
+mod breakers;
 
 /// The facts that no snapshot holds. Clones are the same inventory.
 #[derive(Clone)]
@@ -125,6 +127,11 @@ impl Inventory {
         shared.live.load().pools.iter().flat_map(of_pool).collect()
     }
 
+    /// What the breaker of each backend is now, by pool and backend: of several addresses the worst.
+    pub fn breakers(shared: &Shared) -> BreakerStates {
+        breakers::states(&shared.live.load().pools)
+    }
+
     fn changing(&self) -> MutexGuard<'_, Changing> {
         self.0.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -163,6 +170,7 @@ fn pool(pool: &balance::Pool, sums: &Sums, unresolved: &HashMap<Question, String
             problem: backend.url.question().and_then(|question| unresolved.get(&question).cloned()),
             up: endpoints().any(|endpoint| !endpoint.standing.is_down()),
             health: endpoints().filter_map(|endpoint| health(endpoint)).collect(),
+            breakers: breakers::shown(pool, endpoints().copied()),
         }
     });
     Pool {

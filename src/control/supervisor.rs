@@ -140,11 +140,13 @@ async fn admin_server(gateway: &Gateway) -> Result<Option<admin::Server>, String
     let token = admin::Token::load_or_create(&settings.token_file).map_err(|error| line(&error))?;
     let (inventory, shared) = (gateway.inventory().clone(), Arc::clone(&gateway.shared));
     let (ready, weighing, probed) = (inventory.clone(), Arc::clone(&shared), Arc::clone(&shared));
+    let breaking = Arc::clone(&shared);
     let sources = admin::Sources {
         registry: gateway.shared.registry.clone(),
         is_ready: Arc::new(move || ready.is_ready()),
         weights: Arc::new(move || Inventory::weights(&weighing)),
         up: Arc::new(move || Inventory::up(&probed)),
+        breakers: Arc::new(move || Inventory::breakers(&breaking)),
         status: Arc::new(move || inventory.status(&shared)),
     };
     let server = admin::Server::bind(address.value, token, sources).await;

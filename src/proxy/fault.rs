@@ -67,6 +67,8 @@ pub enum Fault {
     QueueTimeout,
     /// The backend answered with a status after which the request was sent again.
     BackendStatus,
+    /// The breakers of all backends of the pool are open.
+    BreakerOpen,
     /// The backend refused the connection or could not be reached.
     ConnectFailed,
     /// The backend did not accept the connection, or not finish the TLS handshake, in time.
@@ -187,6 +189,7 @@ impl Fault {
             Self::QueueFull => facts(503, Upstream, "queue_full", "destination_unavailable", false),
             Self::QueueTimeout => facts(503, Upstream, "queue_timeout", "destination_unavailable", false),
             Self::BackendStatus => facts(503, Upstream, "backend_status", "http_response_incomplete", false),
+            Self::BreakerOpen => facts(503, Upstream, "breaker_open", "destination_unavailable", false),
             Self::ConnectFailed => facts(502, Upstream, "connect_failed", "connection_refused", false),
             Self::ConnectTimeout => facts(504, Upstream, "connect_timeout", "connection_timeout", false),
             Self::BackendTls(fault) => fault.facts(),

@@ -62,6 +62,11 @@ impl Snapshot {
         self.endpoints().filter(|endpoint| !kept.contains(&endpoint.id)).for_each(|endpoint| endpoint.remove());
     }
 
+    /// Tells the breakers of all endpoints what they go by from now on.
+    pub fn settle_breakers(&self) {
+        self.pools.iter().for_each(|pool| pool.settle());
+    }
+
     fn endpoints(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
         self.pools.iter().flat_map(|pool| &pool.endpoints)
     }

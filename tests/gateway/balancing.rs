@@ -246,7 +246,7 @@ fn a_backup_is_asked_only_where_the_others_cannot_be() {
     }
 }
 
-/// Answers everything with this status and field.
+/// Answers everything with this status and field. A breaker would keep away from it by itself.
 fn failing(status: &str, field: &str) -> Script {
     Script::answering(format!("HTTP/1.1 {status} Failing\r\n{field}Content-Length: 3\r\n\r\nbad"))
 }
@@ -261,7 +261,7 @@ fn ewma_keeps_away_from_errors_and_for_as_long_as_retry_after_says() {
         (failing("500", ""), 20),
     ] {
         let list = [format!("\"{bad}\""), format!("\"{good}\"")];
-        let gateway = Gateway::serving(&config("balance = \"ewma\"\nretry = false", &list));
+        let gateway = Gateway::serving(&config("balance = \"ewma\"\nretry = false\nbreaker = false", &list));
 
         let counts = answers(&mut gateway.connect("http"), 200);
 
@@ -273,7 +273,7 @@ fn ewma_keeps_away_from_errors_and_for_as_long_as_retry_after_says() {
 fn adaptive_weights_follow_what_is_measured_and_are_shown() {
     let (good, bad) = (Backend::named("good"), failing("500", ""));
     let list = [format!("{{ url = \"{bad}\", weight = 10 }}"), format!("{{ url = \"{good}\", weight = 10 }}")];
-    let gateway = Gateway::serving(&config("balance = \"adaptive\"", &list));
+    let gateway = Gateway::serving(&config("balance = \"adaptive\"\nbreaker = false", &list));
     let mut client = gateway.connect("http");
     let weights = || {
         let pool = shown(&gateway);

@@ -6,6 +6,8 @@ mod acl;
 mod acl_handshake;
 mod backends;
 mod balancing;
+mod breakers;
+mod breakers_shown;
 mod churn;
 mod deadlines;
 mod demo;

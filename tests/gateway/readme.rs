@@ -21,6 +21,7 @@ const WISHES: &[&str] = &[
     "**Weights.**",
     "**Other ways to choose a backend.**",
     "**Health checks.**",
+    "**A backend that fails.**",
     "**Clients that come back to their backend.**",
     "**Retries, and backends that have their hands full.**",
     "**A canary, and switching over.**",

@@ -130,7 +130,9 @@ fn a_broken_stream_costs_the_others_of_its_connection_nothing() {
             }
         }
     });
-    let gateway = in_front_of(&backend);
+    // A breaker would have enough of it.
+    let pool = route_to_h2(&[&backend], "", "breaker = false");
+    let gateway = Gateway::serving(&format!("{}{pool}", one_worker()));
     let mut client = Http2::connect(&gateway);
     let mut open = client.post("/", &[]);
     open.send("go");

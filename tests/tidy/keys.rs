@@ -158,6 +158,22 @@ const SEEN: &[(&str, &str, &[&str])] = &[
     ("names", "another_name_server_is_asked_as_soon_as_it_is_saved", &["server.resolver"]),
     ("names", "without_an_interval_names_are_asked_for_at_reloads_only", &["pool.*.resolve"]),
     ("sticky", "whoever_has_a_cookie_comes_back_to_the_same_backend", &["pool.*.sticky.cookie"]),
+    (
+        "breakers",
+        "a_backend_that_fails_is_left_alone_and_taken_back_by_probes",
+        &["pool.*.breaker.errors", "pool.*.breaker.open", "pool.*.breaker.max_open"],
+    ),
+    (
+        "breakers",
+        "a_part_of_the_requests_that_fails_opens_it",
+        &["pool.*.breaker.error_rate", "pool.*.breaker.window", "pool.*.breaker.min_requests"],
+    ),
+    (
+        "breakers",
+        "slow_answers_open_it_and_calls_that_may_wait_do_not",
+        &["pool.*.breaker.slow", "pool.*.breaker.slow_rate"],
+    ),
+    ("breakers", "observed_only_nobody_is_kept_away_and_all_is_told", &["pool.*.breaker.mode"]),
     ("keys", "without_attempts_nothing_is_sent_again", &["pool.*.retry.attempts"]),
     (
         "retries",

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::breakers::{self, BreakerStates, Transitions};
 use super::exposition::{Kind, Visitor};
 
 /// A number for each pool and backend.
@@ -33,6 +34,8 @@ pub(super) struct Facts {
     certificates: Mutex<BTreeMap<String, i64>>,
     weights: Mutex<OfBackends>,
     up: Mutex<OfBackends>,
+    breakers: Mutex<BreakerStates>,
+    pub(super) breaker_transitions: Arc<Transitions>,
 }
 
 impl Facts {
@@ -52,6 +55,10 @@ impl Facts {
 
     pub(super) fn state_up(&self, up: OfBackends) {
         *self.up.lock().unwrap_or_else(PoisonError::into_inner) = up;
+    }
+
+    pub(super) fn state_breakers(&self, states: BreakerStates) {
+        *self.breakers.lock().unwrap_or_else(PoisonError::into_inner) = states;
     }
 
     pub(super) fn visit(&self, visitor: &mut dyn Visitor) {
@@ -75,6 +82,8 @@ impl Facts {
             Kind::Gauge,
         );
         of_backends(&self.up, visitor);
+        let states = self.breakers.lock().unwrap_or_else(PoisonError::into_inner);
+        breakers::visit(&states, &self.breaker_transitions, visitor);
         visitor.family(
             "portcullis_config_generation",
             "The number of the config that is live; each applied one is one more.",

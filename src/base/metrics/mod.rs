@@ -4,6 +4,7 @@
 //! values are interned when a snapshot is built, so that a key on the hot path is a few small numbers. Series stay until
 //! the process ends and are bounded: beyond `MOST_SERIES` per family everything new counts as `other`.
 
+mod breakers;
 mod cell;
 mod exposition;
 mod facts;
@@ -13,6 +14,7 @@ mod process;
 mod registry;
 mod worker;
 
+pub use breakers::{BreakerStates, Transitions};
 pub use facts::{OfBackends, Reload};
 pub use label::Label;
 pub use registry::{CONTENT_TYPE, Registry};

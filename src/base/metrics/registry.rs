@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use super::breakers::{BreakerStates, Transitions};
 use super::cell::{BOUNDS, Cell, Counter, Distribution, Histogram};
 use super::exposition::{Exposition, Kind, Totals, Visitor};
 use super::facts::{Facts, OfBackends, Reload, count, whole};
@@ -92,6 +93,16 @@ impl Registry {
     /// States which backends are up: 1, or 0. Replaces what was stated before.
     pub fn set_up(&self, up: OfBackends) {
         self.0.facts.state_up(up);
+    }
+
+    /// States what every backend's breaker is. Replaces what was stated before.
+    pub fn set_breakers(&self, states: BreakerStates) {
+        self.0.facts.state_breakers(states);
+    }
+
+    /// Where breakers count their changes.
+    pub fn breaker_transitions(&self) -> Arc<Transitions> {
+        Arc::clone(&self.0.facts.breaker_transitions)
     }
 
     /// Where the log counts lines it could not write.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub use server::{BindError, Server};
 pub use token::Token;
 
-use crate::base::metrics::{OfBackends, Registry};
+use crate::base::metrics::{BreakerStates, OfBackends, Registry};
 
 /// What the pages show. Everything is asked for at each request.
 #[derive(Clone)]
@@ -28,6 +28,8 @@ pub struct Sources {
     pub weights: Arc<dyn Fn() -> OfBackends + Send + Sync>,
     /// Which backends are up, by pool and backend: 1, or 0.
     pub up: Arc<dyn Fn() -> OfBackends + Send + Sync>,
+    /// What the breaker of each backend is now, by pool and backend.
+    pub breakers: Arc<dyn Fn() -> BreakerStates + Send + Sync>,
     /// What is live.
     pub status: Arc<dyn Fn() -> status::Status + Send + Sync>,
 }

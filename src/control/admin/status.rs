@@ -107,6 +107,8 @@ pub struct Backend {
     pub up: bool,
     /// What its probes have found, for each of its addresses; empty where it is not probed.
     pub health: Vec<Health>,
+    /// The circuit breaker of each of its addresses; none where the pool has no breaker.
+    pub breakers: Vec<Breaker>,
 }
 
 /// What the probes of one address of a backend have found.
@@ -139,6 +141,52 @@ pub struct Probe {
     pub milliseconds: f64,
     /// Why it failed; none where it was good.
     pub problem: Option<String>,
+}
+
+/// The circuit breaker of one address of a backend.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Breaker {
+    /// As in the backend's addresses.
+    pub address: String,
+    /// `closed`, `half_open` or `open`.
+    pub state: String,
+    /// Whether it only tells, and keeps no request away.
+    pub observed: bool,
+    /// Since when, RFC 3339; none where it never was anything but closed.
+    pub since: Option<String>,
+    /// Until when it is open, RFC 3339; none where it is not.
+    pub until: Option<String>,
+    /// How often it has opened.
+    pub opened: u64,
+    /// Its last changes, the oldest first.
+    pub history: Vec<BreakerChange>,
+}
+
+/// What a breaker became, and why.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BreakerChange {
+    /// `closed`, `half_open` or `open`.
+    pub to: String,
+    /// When, RFC 3339.
+    pub at: String,
+    /// In words.
+    pub why: String,
+    /// The requests that it went by, the oldest first; not all of them where they are many.
+    pub evidence: Vec<BreakerEvidence>,
+}
+
+/// A request that a breaker went by.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BreakerEvidence {
+    /// When its answer came, or it failed, RFC 3339.
+    pub at: String,
+    /// The status of the answer, or the reason of the failure as it stands in logs and metrics.
+    pub got: String,
+    /// How long that took.
+    pub milliseconds: u64,
 }
 
 /// One certificate.

@@ -8,7 +8,7 @@ use clap::Args;
 use super::ask::Gateway;
 use super::health;
 use super::table::{Table, ago, plain};
-use crate::control::admin::status::{Backend, PATH, Problem, Status};
+use crate::control::admin::status::{Backend, Breaker, PATH, Pool, Problem, Status};
 use crate::control::config::{self, AdminListen, Config, Overrides};
 
 pub(super) const EXAMPLES: &str = "\
@@ -157,7 +157,7 @@ fn listeners(status: &Status) -> String {
 fn pools(status: &Status) -> String {
     let mut table =
         Table::new(["POOL", "BALANCE", "BACKEND", "ADDRESSES", "WEIGHT", "HEALTH", "ACTIVE", "REQUESTS", "FAILURES"]);
-    let mut problems = String::new();
+    let (mut problems, mut breakers) = (String::new(), String::new());
     for pool in &status.pools {
         for backend in &pool.backends {
             let addresses = backend.addresses.len() as u64;
@@ -170,12 +170,32 @@ fn pools(status: &Status) -> String {
             if let Some(problem) = &backend.problem {
                 problems += &format!("  {}\n", plain(&format!("{}: {problem}", backend.url)));
             }
+            let open = backend.breakers.iter().filter(|breaker| breaker.since.is_some() && breaker.state != "closed");
+            breakers.extend(open.map(|breaker| format!("  {}\n", plain(&open_breaker(pool, backend, breaker)))));
         }
     }
     if !problems.is_empty() {
         problems.insert_str(0, "Names that do not resolve; the addresses they had last serve on:\n");
     }
-    table.show() + &problems + &health::told(&status.pools)
+    if !breakers.is_empty() {
+        breakers.insert_str(0, "Breakers that are not closed:\n");
+    }
+    table.show() + &problems + &health::told(&status.pools) + &breakers
+}
+
+/// A breaker that is not closed: since when, why, and the last request that it went by.
+fn open_breaker(pool: &Pool, backend: &Backend, breaker: &Breaker) -> String {
+    let state = breaker.state.replace('_', " ");
+    let until = breaker.until.as_ref().map(|until| format!(" until {until}")).unwrap_or_default();
+    let observed = if breaker.observed { ", observed only" } else { "" };
+    let mut text = format!("{} {} {}: {state}{until}{observed}", pool.name, backend.url, breaker.address);
+    if let Some(change) = breaker.history.iter().rev().find(|change| change.to == "open") {
+        text += &format!("; {} at {}", change.why, change.at);
+        if let Some(last) = change.evidence.last() {
+            text += &format!(", the last: {} after {} ms", last.got, last.milliseconds);
+        }
+    }
+    text
 }
 
 /// The weight that the config gives a backend; what it is now, where that is another; and whether it stands back.
@@ -215,7 +235,7 @@ fn number(number: u64, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::admin::status::{Certificate, Listener, Pool};
+    use crate::control::admin::status::{BreakerChange, BreakerEvidence, Certificate, Listener};
 
     fn status() -> Status {
         let backend = |url: &str, weight| Backend {
@@ -275,6 +295,38 @@ mod tests {
         ] {
             assert_eq!(weight(&backend), shown);
         }
+    }
+
+    #[test]
+    fn breakers_that_are_not_closed_are_told_with_the_reason() {
+        let mut status = status();
+        let evidence =
+            |got: &str, milliseconds| BreakerEvidence { got: got.into(), milliseconds, ..Default::default() };
+        let change = |to: &str, why: &str, evidence| BreakerChange {
+            to: to.into(),
+            at: "2026-11-25T09:00:00Z".into(),
+            why: why.into(),
+            evidence,
+        };
+        let open = Breaker {
+            address: "10.0.0.1:80".into(),
+            state: "half_open".into(),
+            since: Some("2026-11-25T09:00:30Z".into()),
+            history: vec![
+                change("open", "5 errors in a row", vec![evidence("503", 1), evidence("connect_failed", 3)]),
+                change("half_open", "its time is over, a probe is sent", Vec::new()),
+            ],
+            ..Breaker::default()
+        };
+        let until = Some("2026-11-25T09:00:30Z".into());
+        let observed = Breaker { state: "open".into(), until, observed: true, history: Vec::new(), ..open.clone() };
+        let closed = Breaker { state: "closed".into(), ..open.clone() };
+        status.pools[0].backends[1].breakers = vec![open, closed, observed];
+        let text = for_people(&status);
+        let told = "Breakers that are not closed:\n  \
+             web http://bb:80 10.0.0.1:80: half open; 5 errors in a row at 2026-11-25T09:00:00Z, the last: connect_failed after 3 ms\n  \
+             web http://bb:80 10.0.0.1:80: open until 2026-11-25T09:00:30Z, observed only\n";
+        assert!(text.ends_with(told), "{text}");
     }
 
     #[test]

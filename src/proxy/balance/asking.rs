@@ -29,7 +29,7 @@ pub(super) enum Among {
     Ready,
     /// Those that are available.
     Available,
-    /// Those that are down as well: there are too few others.
+    /// Those that are down as well: there are too few others. Not those whose breakers are open.
     Down,
 }
 
@@ -80,12 +80,16 @@ impl<'a> Pick<'a> {
 
     pub(super) fn is_for(&self, endpoint: &Endpoint) -> bool {
         let standing = &endpoint.standing;
+        // Where its breaker lets a probe through, this request may be it.
+        let open = || !standing.is_shut() || endpoint.breaker.is_ready(self.asking.now);
         let may = match self.among {
-            Among::All | Among::Down => true,
+            Among::All => true,
             Among::Ready => {
-                standing.is_available() && self.luck < standing.warmth(self.asking.now, self.terms.slow_start)
+                let warm = || self.luck < standing.warmth(self.asking.now, self.terms.slow_start);
+                !standing.is_down() && open() && warm()
             }
-            Among::Available => standing.is_available(),
+            Among::Available => !standing.is_down() && open(),
+            Among::Down => open(),
         };
         let has_room = self.terms.max_requests.is_none_or(|most| endpoint.load.active() < most);
         may && has_room && !self.asking.tried.contains(&endpoint.id)

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::standing::Changes;
-use super::{BackendUrl, Health, Load, Queue, Reach, Standing};
+use super::{BackendUrl, Breaker, Health, Load, Queue, Reach, Standing};
 use crate::base::metrics::Label;
 use crate::proxy::tls::Peer;
 
@@ -50,6 +50,8 @@ pub struct Endpoint {
     pub standing: Standing,
     /// What its probes have found.
     pub health: Health,
+    /// Keeps requests away that would fail.
+    pub breaker: Breaker,
     /// What it bears and how it answers.
     pub load: Load,
     /// Who waits for room in its pool.
@@ -77,6 +79,7 @@ impl Endpoint {
             reach: Reach::default(),
             standing: Standing::new(now, Arc::clone(changes)),
             health: Health::default(),
+            breaker: Breaker::new(now),
             load: Load::new(now),
             queue: Arc::clone(queue),
             removed: AtomicBool::new(false),
@@ -86,6 +89,7 @@ impl Endpoint {
     /// No snapshot to come has it: its requests are finished, its unused connections are closed and no more are kept.
     pub fn remove(&self) {
         self.removed.store(true, Ordering::Relaxed);
+        self.breaker.retire(self);
     }
 
     /// Whether it is no longer in the live snapshot.

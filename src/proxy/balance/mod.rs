@@ -2,11 +2,12 @@
 //!
 //! `algorithm` is the table of algorithms, each of which has a file. A pool has its `spread`, which asks its algorithm: first
 //! among the endpoints that are no backups, then among those. All workers share both, and what they go by: the requests in flight
-//! and the answers of each endpoint, which stand in its [`Load`].
+//! and the answers of each endpoint, which stand in its [`Load`]. An endpoint whose [`Breaker`] is open is not chosen.
 
 mod adaptive;
 mod algorithm;
 mod asking;
+pub mod breaker;
 mod census;
 mod draw;
 mod endpoint;
@@ -17,6 +18,7 @@ mod health;
 mod key;
 mod least_connections;
 mod load;
+mod nobody;
 mod p2c;
 mod peak;
 mod pool;
@@ -36,11 +38,13 @@ mod url;
 pub use algorithm::Algorithm;
 use algorithm::Balancer;
 pub use asking::Asking;
+pub use breaker::{Breaker, BreakerSettings};
 pub use endpoint::{Active, Address, Endpoint};
 pub use hash_by::HashBy;
 pub use health::{Check, CheckKind, Health, HealthSettings, Known, Pace, Probed, StatusRange};
 pub use load::{Load, Measures, Outcome};
-pub use pool::{Backend, Nobody, Pool};
+pub use nobody::Nobody;
+pub use pool::{Admitted, Backend, Pool};
 pub use protocol::{Protocol, SendProxy};
 pub use queue::{Queue, QueueSettings, Waiting};
 pub use reach::Reach;

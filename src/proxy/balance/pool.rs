@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::asking::Terms;
+use super::breaker::{Admission, Probe, Rules};
 use super::spread::{Share, Shares, Spread};
 use super::standing::Changes;
 use super::sticky::Sticky;
-use super::{Active, Address, Algorithm, Asking, BackendSettings, BackendUrl, Endpoint, Measures};
+use super::{Active, Address, Algorithm, Asking, BackendSettings, BackendUrl, Endpoint, Measures, Nobody};
 use super::{Check, Protocol, Queue, QueueSettings, Resolution, Retries, RetrySettings, Retrying};
 use super::{SendProxy, Settings, StickyKey, Waiting};
 use crate::base::metrics::{Label, Registry};
@@ -45,6 +46,8 @@ pub struct Pool {
     pub send_proxy: SendProxy,
     spread: Arc<Spread>,
     sticky: Option<Sticky>,
+    /// What its endpoints' breakers go by.
+    pub(super) breaker: Rules,
     /// Of the standing of its endpoints, over all its snapshots.
     changes: Arc<Changes>,
     /// Those that wait and those that are sent again, over all its snapshots.
@@ -52,13 +55,13 @@ pub struct Pool {
     retries: Arc<Retries>,
 }
 
-/// Why no endpoint was picked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Nobody {
-    /// There is none.
-    Absent,
-    /// Each has as many requests as it may have.
-    Full,
+/// A request that may go to an endpoint.
+#[derive(Debug)]
+pub struct Admitted {
+    /// It is in flight there.
+    pub active: Active,
+    /// That it is by this request that the endpoint's breaker sees how it does.
+    pub probe: Option<Probe>,
 }
 
 /// One backend as the config has it.
@@ -125,6 +128,8 @@ impl Pool {
         }
         let hash_by = settings.hash_by.as_ref().map(|by| by.value.clone()).unwrap_or_default();
         let terms = Terms { slow_start, panic: settings.panic as f32, max_requests: settings.queue.max_requests };
+        let asked = list.iter().filter(|share| share.weight > 0).count();
+        let breaker = Rules::new(settings.breaker.as_ref(), asked, registry.breaker_transitions());
         let shares = Shares { algorithm: settings.balance, hash_by, terms, list };
         let spread = match previous {
             Some(pool) if pool.spread.shares == shares => Arc::clone(&pool.spread),
@@ -144,6 +149,7 @@ impl Pool {
             send_proxy: settings.send_proxy,
             spread,
             sticky: None,
+            breaker,
             changes,
             waiting,
             retries: previous.map_or_else(Arc::default, |pool| Arc::clone(&pool.retries)),
@@ -196,6 +202,11 @@ impl Pool {
         Arc::ptr_eq(&self.spread, &other.spread)
     }
 
+    /// The weight of each of its endpoints.
+    pub(super) fn weights(&self) -> impl Iterator<Item = u32> {
+        self.spread.shares.list.iter().map(|share| share.weight)
+    }
+
     /// The endpoint for the next attempt: one where the request was not before, where there is one that is available.
     ///
     /// # Errors
@@ -206,21 +217,32 @@ impl Pool {
         {
             return Ok(own);
         }
-        let full = || if self.spread.is_full(asking) { Nobody::Full } else { Nobody::Absent };
-        self.spread.pick(asking).ok_or_else(full)
+        self.spread.pick(asking)
     }
 
     /// Picks an endpoint and counts a request as in flight there.
     ///
     /// # Errors
     /// Why there is none.
-    pub fn begin(&self, asking: &Asking<'_>) -> Result<Active, Nobody> {
+    pub fn begin(&self, asking: &Asking<'_>) -> Result<Admitted, Nobody> {
         for _ in 0..MOST_PICKS {
-            if let Some(active) = self.pick(asking)?.begin(self.queue.max_requests) {
-                return Ok(active);
+            if let Some(admitted) = self.begin_at(self.pick(asking)?, asking.now) {
+                return Ok(admitted);
             }
         }
-        Err(Nobody::Full)
+        Err(if self.queue.max_requests.is_some() { Nobody::Full } else { self.spread.nobody(asking) })
+    }
+
+    /// Counts a request as in flight at an endpoint. None where it has as many as it may have, or its breaker lets nothing
+    /// through.
+    pub fn begin_at(&self, endpoint: &Arc<Endpoint>, now: Instant) -> Option<Admitted> {
+        let probe = match self.admit(endpoint, now) {
+            Admission::Free => None,
+            Admission::Probing(probe) => Some(probe),
+            Admission::Refused => return None,
+        };
+        let active = endpoint.begin(self.queue.max_requests)?;
+        Some(Admitted { active, probe })
     }
 
     /// The `Set-Cookie` for the client of a request that `endpoint` has answered; none where its cookie names one that serves.
@@ -320,7 +342,7 @@ mod tests {
     #[test]
     fn a_pool_whose_names_have_no_answer_has_no_endpoint() {
         let pool = Pool::build(&settings(&["http://b:80"]), &Registry::new(), None, &Resolution::default(), None);
-        assert_eq!(pool.pick(&asking(&[])).unwrap_err(), Nobody::Absent);
+        assert_eq!(pool.pick(&asking(&[])).err(), Some(Nobody::NoBackend));
         assert_eq!(pool.backends.len(), 1);
     }
 }

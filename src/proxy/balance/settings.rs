@@ -6,8 +6,8 @@ use crate::base::period::Period;
 use crate::base::place::At;
 use crate::base::settings::{Node, Problem, Section, Setting, Shape, Table};
 
-use super::{Algorithm, BackendUrl, HashBy, HealthSettings, Protocol, QueueSettings, Resolve, RetrySettings};
-use super::{SendProxy, StickySettings, Target};
+use super::{Algorithm, BackendUrl, BreakerSettings, HashBy, HealthSettings, Protocol, QueueSettings, Resolve};
+use super::{RetrySettings, SendProxy, StickySettings, Target};
 use crate::proxy::tls::BackendTlsSettings;
 
 /// One `[pool.NAME]`, or a pool written inline in a route.
@@ -29,6 +29,8 @@ pub struct Settings {
     pub slow_start: Period,
     /// The part of the backends that has to be available, or those that are down are asked as well. 0 to 1, default 0.5.
     pub panic: f64,
+    /// When requests are kept away from a backend that fails. Default: as [`BreakerSettings`] says; none is off.
+    pub breaker: Option<BreakerSettings>,
     /// Sending again what was not answered.
     pub retry: RetrySettings,
     /// How many requests a backend has at once, and how many wait for their turn.
@@ -67,6 +69,9 @@ impl Table for Settings {
             .key("sticky", "A cookie that brings clients back to their backend: { cookie = \"NAME\" }, or false.")
             .or(StickySettings::default());
         let (health, slow_start, panic) = availability(section);
+        let breaker = section
+            .key("breaker", "When requests are kept away from a backend that fails: a table, or false for never. Left out: as the keys of the table have it.")
+            .or(Some(BreakerSettings::default()));
         let retry = section
             .key("retry", "Sending again what was not answered: how often at most, false, or a table.")
             .or(RetrySettings::default());
@@ -91,6 +96,7 @@ impl Table for Settings {
             health,
             slow_start,
             panic,
+            breaker,
             retry,
             queue,
             pool_idle,

@@ -7,7 +7,7 @@ use super::algorithm::{Algorithm, Balancer};
 use super::asking::{Among, Asking, Members, Pick, Terms};
 use super::census::{Census, Count};
 use super::standing::Changes;
-use super::{Endpoint, HashBy};
+use super::{Endpoint, HashBy, Nobody};
 
 /// What decides how requests are spread.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -58,8 +58,26 @@ impl Spread {
     }
 
     /// The endpoint for a request: one where it was not before, of the backups only where there is no other; then one that it was
-    /// sent to already; then one that is down. None where there is none, or none has room.
-    pub(super) fn pick(&self, asking: &Asking<'_>) -> Option<&Arc<Endpoint>> {
+    /// sent to already; then one that is down. Never one whose breaker is open, or one that has no room.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) fn pick(&self, asking: &Asking<'_>) -> Result<&Arc<Endpoint>, Nobody> {
+        self.any(asking).ok_or_else(|| self.nobody(asking))
+    }
+
+    /// Why there is none.
+    pub(super) fn nobody(&self, asking: &Asking<'_>) -> Nobody {
+        if self.is_full(asking) {
+            return Nobody::Full;
+        }
+        let endpoints = self.groups().flat_map(|group| group.members.endpoints());
+        let shut = endpoints.filter(|endpoint| endpoint.standing.is_shut());
+        let waits = shut.map(|endpoint| endpoint.breaker.wait(asking.now));
+        waits.min().map_or(Nobody::NoBackend, Nobody::BreakerOpen)
+    }
+
+    fn any(&self, asking: &Asking<'_>) -> Option<&Arc<Endpoint>> {
         let count = self.first.count(&self.changes);
         if count.whole
             && self.shares.terms.max_requests.is_none()
@@ -82,7 +100,7 @@ impl Spread {
     }
 
     /// Whether there is an endpoint that would be picked if it had room.
-    pub(super) fn is_full(&self, asking: &Asking<'_>) -> bool {
+    fn is_full(&self, asking: &Asking<'_>) -> bool {
         let terms = Terms { max_requests: None, ..self.shares.terms };
         let pick = Pick::among(asking, Among::Down, terms);
         self.shares.terms.max_requests.is_some() && self.groups().any(|group| group.pick(&pick).is_some())

@@ -4,31 +4,38 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use super::breaker::Cap;
 use super::load::{TICKS, since, tick};
 
 /// Its probes fail.
 const DOWN: u8 = 1;
 /// It came a short while ago, or came back.
 const WARMING: u8 = 1 << 1;
+/// Its breaker keeps requests away.
+const SHUT: u8 = 1 << 2;
 
 /// What keeps requests away from an endpoint.
-const UNAVAILABLE: u8 = DOWN;
+const UNAVAILABLE: u8 = DOWN | SHUT;
 
 /// The least part of its share that an endpoint gets when it begins.
 const LEAST_WARMTH: f32 = 0.1;
 
-/// Counts the changes of standing in one pool, so that picks need not look at every endpoint each time.
+/// Counts the changes of standing in one pool, so that picks need not look at every endpoint each time, and has the places of
+/// those whose breakers are open.
 #[derive(Debug, Default)]
-pub struct Changes(AtomicU32);
+pub struct Changes {
+    count: AtomicU32,
+    cap: Cap,
+}
 
 impl Changes {
     /// How many there were.
     pub(super) fn count(&self) -> u32 {
-        self.0.load(Ordering::Acquire)
+        self.count.load(Ordering::Acquire)
     }
 
     fn note(&self) {
-        self.0.fetch_add(1, Ordering::Release);
+        self.count.fetch_add(1, Ordering::Release);
     }
 }
 
@@ -65,6 +72,26 @@ impl Standing {
     pub(super) fn warm_up(&self, now: Instant) {
         self.since.store(tick(self.born, now), Ordering::Relaxed);
         self.set(WARMING);
+    }
+
+    /// Its breaker keeps requests away from now on.
+    pub(super) fn shut(&self) {
+        self.set(SHUT);
+    }
+
+    /// Its breaker lets everything through again.
+    pub(super) fn unshut(&self) {
+        self.clear(SHUT);
+    }
+
+    /// Whether its breaker keeps requests away, but for a few.
+    pub(super) fn is_shut(&self) -> bool {
+        self.flags.load(Ordering::Relaxed) & SHUT != 0
+    }
+
+    /// The places of its pool for breakers that are open.
+    pub(super) fn cap(&self) -> &Cap {
+        &self.changes.cap
     }
 
     /// Whether its probes fail.

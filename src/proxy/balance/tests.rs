@@ -13,6 +13,7 @@ use crate::base::place::{At, Place};
 use crate::proxy::message::Request;
 
 mod availability;
+mod breakers;
 
 /// Enough that shares are seen to half a percent.
 const PICKS: u32 = 100_000;
@@ -33,6 +34,7 @@ pub(super) fn settings(urls: &[&str]) -> Settings {
         health: HealthSettings::default(),
         slow_start: Period::seconds(0),
         panic: 0.5,
+        breaker: Some(BreakerSettings::default()),
         retry: RetrySettings::default(),
         queue: QueueSettings::default(),
         pool_idle: Period::seconds(55),

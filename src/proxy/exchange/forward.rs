@@ -90,6 +90,7 @@ impl<'a> Exchange<'a> {
             body_idle: if grpc { tunnel_idle } else { Some(body_idle) },
             write_idle: self.listener.timeouts.write_idle.0,
             tunnel_idle,
+            patient: grpc || request.tunnel,
             total: worker.alarms.after(timeouts.total.limit()).min(worker.alarms.after(deadline)),
             alarm: self.alarm,
             client: &worker.upstream,

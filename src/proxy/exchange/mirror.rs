@@ -107,6 +107,7 @@ impl Copy {
             body_idle: None,
             write_idle: LONGEST,
             tunnel_idle: None,
+            patient: false,
             total: worker.alarms.after(Some(LONGEST)),
             alarm: &alarm,
             client: &worker.upstream,

@@ -59,12 +59,14 @@ impl Exchange<'_> {
         if grpc::is_call(request) {
             grpc::refusal(fault, response);
             self.add_limit(response);
+            self.add_wait(response);
             self.start(client, request, response, Length::Empty);
             let _ = self.deliver(client).await;
         } else {
             let mut body = Vec::new();
             answer::refusal(fault, response, &mut body);
             self.add_limit(response);
+            self.add_wait(response);
             let _ = self.reply(client, request, response, &body).await;
         }
     }
@@ -73,6 +75,15 @@ impl Exchange<'_> {
     fn add_limit(&self, response: &mut Response) {
         if let Some(limited) = &self.limited {
             limited.add_fields(response);
+        }
+    }
+
+    /// Says in the answer when a backend may be asked again, where that is known.
+    fn add_wait(&self, response: &mut Response) {
+        if let Some(wait) = self.trip.retry_after {
+            // Rounded up, so that who comes then does not come too early.
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            response.fields.set_written(Name::RetryAfter, |value| number(value, seconds.max(1)));
         }
     }
 

@@ -33,6 +33,11 @@ pub fn timeout(request: &Request) -> Option<Duration> {
     })
 }
 
+/// Whether an answer says before any message that nobody can take the call.
+pub fn is_unavailable(response: &Response) -> bool {
+    response.fields.values(b"grpc-status").next() == Some(b"14".as_slice())
+}
+
 /// Makes `response` the answer to a call that was refused or failed: a head and no body, which carries the status in gRPC's terms
 /// and the reason in `Proxy-Status`.
 pub fn refusal(fault: Fault, response: &mut Response) {
@@ -127,6 +132,7 @@ mod tests {
             assert_eq!(response.status, 200);
             assert_eq!(response.fields.values(b"grpc-status").next(), Some(code.as_bytes()), "{fault:?}");
             assert!(response.fields.first(Name::ProxyStatus).is_some());
+            assert_eq!(is_unavailable(&response), code == "14");
             assert_eq!(trailers(fault).values(b"grpc-status").next(), Some(code.as_bytes()), "{fault:?}");
         }
     }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::asked::Asked;
+use super::asked::{Asked, Blame};
 use super::backend::{Backend, Broken};
 use super::client::Wanted;
 use super::clocks::Clocks;
 use super::forward::Call;
 use super::sending::Sending;
+use crate::base::alarm::Moment;
 use crate::proxy::balance::Endpoint;
 use crate::proxy::fault::Fault;
 use crate::proxy::http::body::{Downstream, Gone, Length};
@@ -48,11 +49,14 @@ pub(super) struct Attempt<'a> {
     /// Only a connection opened since then will do.
     pub(super) since: u64,
     pub(super) sending: Sending,
+    /// When the backend had all of the request, on the coarse clock.
+    complete: Option<Moment>,
 }
 
 impl<'a> Attempt<'a> {
     pub(super) fn new(call: &'a Call<'a>, client: &impl Downstream, replayable: bool) -> Self {
-        Self { call, replayable, since: 0, sending: Sending::begin(call, client) }
+        let sending = Sending::begin(call, client);
+        Self { call, replayable, since: 0, sending, complete: None }
     }
 
     /// Makes ready for an attempt that knows nothing of the last one, whose answer nobody gets.
@@ -69,20 +73,25 @@ impl<'a> Attempt<'a> {
         response: &mut Response,
     ) -> Result<(Begun, Duration), Broken> {
         let length = if self.call.request.tunnel { Length::Tunnel } else { client.request_length() };
+        self.complete = None;
         let mut backend = match self.connect(asked.endpoint(), length).await {
             Ok(backend) => backend,
             Err(broken) => {
-                asked.broke(&broken);
+                asked.broke(self.call, &broken, Blame::of_connecting(&broken));
                 return Err(broken);
             }
         };
-        match self.ask(client, &mut backend, response).await {
+        let asking = self.ask(client, &mut backend, response).await;
+        let has_body = !matches!(length, Length::Empty | Length::Tunnel);
+        asked.waited = if has_body { self.waited(asking.is_ok()) } else { None };
+        match asking {
             Ok(length) => {
-                let took = asked.answered(response);
+                let took = asked.answered(self.call, response);
                 Ok((Begun { backend, sending: self.sending.take_over(), asked, length }, took))
             }
             Err(broken) => {
-                asked.broke(&broken);
+                let complete = self.complete.is_some() && !self.call.patient;
+                asked.broke(self.call, &broken, Blame::of_asking(&broken, &backend, complete));
                 if broken.unseen {
                     self.sending.take_back(&mut backend);
                 } else if self.replayable {
@@ -92,6 +101,12 @@ impl<'a> Attempt<'a> {
                 Err(broken)
             }
         }
+    }
+
+    /// How long the backend has had all of the request. One that answered before that was not waited for.
+    fn waited(&self, answered: bool) -> Option<Duration> {
+        let since = |complete| self.call.alarm.alarms().now().since(complete);
+        self.complete.map(since).or_else(|| answered.then_some(Duration::ZERO))
     }
 
     async fn connect(&self, endpoint: &Arc<Endpoint>, length: Length) -> Result<Backend, Broken> {
@@ -115,6 +130,9 @@ impl<'a> Attempt<'a> {
         std::future::poll_fn(|cx| {
             if let Poll::Ready(Err(fault)) = self.sending.poll(cx, self.call, (client, backend), &mut clocks) {
                 return Poll::Ready(Err(fails(fault)));
+            }
+            if self.complete.is_none() && self.sending.is_done(backend) {
+                self.complete = Some(self.call.alarm.alarms().now());
             }
             while let Poll::Ready(head) = backend.poll_head(cx, response) {
                 head?;

@@ -46,6 +46,8 @@ pub struct Call<'a> {
     pub write_idle: Duration,
     /// How long a tunnel may be without a byte; none where there is no limit.
     pub tunnel_idle: Option<Duration>,
+    /// Whether its answer may take as long as it likes: that of a tunnel, or of a call of gRPC.
+    pub patient: bool,
     /// When the whole exchange must be over.
     pub total: Moment,
     /// The alarm of the exchange.
@@ -67,6 +69,8 @@ pub struct Trip {
     pub retries: u32,
     /// Why it was the last time.
     pub retried_for: Option<Fault>,
+    /// Where nobody may be asked now: after what time, where that is known.
+    pub retry_after: Option<Duration>,
     /// Bytes of the request's body.
     pub request_bytes: u64,
     /// Bytes of the response's body.
@@ -87,7 +91,7 @@ pub async fn forward<D: Downstream>(
     let mut attempt = Attempt::new(call, client, replayable);
     let mut tries = Tries::new(call, replayable);
     let result = loop {
-        let asked = match tries.begin(client).await {
+        let asked = match tries.begin(client, trip).await {
             Ok(asked) => asked,
             Err(fault) => break Err(fault),
         };

@@ -52,7 +52,7 @@ pub async fn relay<D: Downstream>(client: &mut D, call: &Call<'_>, begun: Begun,
     trip.request_bytes = sending.taken;
     trip.response_bytes = receiving.bytes;
     if let Err(fault) = result {
-        asked.failed(fault);
+        asked.failed(call, fault);
         if client.has_started() {
             // Where that is too late, it is broken off where faults become answers.
             client.retract();

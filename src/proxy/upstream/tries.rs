@@ -10,7 +10,7 @@ use super::asked::{Asked, retry_after};
 use super::backend::Broken;
 use super::forward::{Call, Trip};
 use crate::base::clock;
-use crate::proxy::balance::{Active, Asking, Endpoint, Nobody, Pool, RetryOn, Retrying};
+use crate::proxy::balance::{Admitted, Asking, Endpoint, Nobody, Pool, RetryOn, Retrying};
 use crate::proxy::fault::Fault;
 use crate::proxy::http::body::{Downstream, Gone};
 use crate::proxy::message::Response;
@@ -37,6 +37,8 @@ pub(super) struct Tries<'a> {
     /// Where it is to go once more.
     same: Option<Arc<Endpoint>>,
     uncounted: u32,
+    /// How the last attempt failed.
+    failed: Option<Fault>,
     /// That it may be sent again, until it is.
     permit: Option<Retrying>,
 }
@@ -54,38 +56,37 @@ pub(super) enum Next {
 
 impl<'a> Tries<'a> {
     pub(super) fn new(call: &'a Call<'a>, replayable: bool) -> Self {
-        Self { call, replayable, tried: Vec::new(), same: None, uncounted: 0, permit: None }
+        Self { call, replayable, tried: Vec::new(), same: None, uncounted: 0, failed: None, permit: None }
     }
 
     /// Begins the next attempt. Waits, where every backend has as many requests as it may have.
-    pub(super) async fn begin<D: Downstream>(&mut self, client: &mut D) -> Result<Asked, Fault> {
+    pub(super) async fn begin<D: Downstream>(&mut self, client: &mut D, trip: &mut Trip) -> Result<Asked, Fault> {
         let now = Instant::now();
-        let most = self.call.pool.queue.max_requests;
-        let active = match self.same.take().and_then(|endpoint| endpoint.begin(most)) {
-            Some(active) => active,
-            None => match self.pick(now)? {
-                Some(active) => active,
-                None => Box::pin(self.queue(client, now)).await?,
+        let admitted = match self.same.take().and_then(|endpoint| self.call.pool.begin_at(&endpoint, now)) {
+            Some(admitted) => admitted,
+            None => match self.pick(now, trip)? {
+                Some(admitted) => admitted,
+                None => Box::pin(self.queue(client, now, trip)).await?,
             },
         };
-        Ok(Asked::begin(self.call, active, self.permit.take(), now))
+        Ok(Asked::begin(self.call, admitted, self.permit.take(), now))
     }
 
     /// An endpoint; none where every one has as many requests as it may have, or others wait for that.
-    fn pick(&self, now: Instant) -> Result<Option<Active>, Fault> {
-        if self.call.pool.waiting() > 0 { Ok(None) } else { self.try_pick(now) }
+    fn pick(&self, now: Instant, trip: &mut Trip) -> Result<Option<Admitted>, Fault> {
+        if self.call.pool.waiting() > 0 { Ok(None) } else { self.try_pick(now, trip) }
     }
 
     /// An endpoint, as soon as one has room and it is this request's turn.
-    async fn queue<D: Downstream>(&self, client: &mut D, now: Instant) -> Result<Active, Fault> {
+    async fn queue<D: Downstream>(&self, client: &mut D, now: Instant, trip: &mut Trip) -> Result<Admitted, Fault> {
         let pool = self.call.pool;
         let others = pool.waiting() > 0;
         let place = pool.join_queue().ok_or(Fault::QueueFull)?;
         let _counted = Queued::begin(self.call);
         let end = now + pool.queue.queue_timeout.0;
         // Somebody may have left meanwhile. Who waits already comes first.
-        if !others && let Some(active) = self.try_pick(now)? {
-            return Ok(active);
+        if !others && let Some(admitted) = self.try_pick(now, trip)? {
+            return Ok(admitted);
         }
         let mut room = pin!(place.room());
         let mut was_roomy = false;
@@ -94,8 +95,8 @@ impl<'a> Tries<'a> {
             let told = self.wait(client, look, room.as_mut()).await?;
             let now = Instant::now();
             if told || now >= end {
-                if let Some(active) = self.try_pick(now)? {
-                    return Ok(active);
+                if let Some(admitted) = self.try_pick(now, trip)? {
+                    return Ok(admitted);
                 }
                 if now >= end {
                     return Err(Fault::QueueTimeout);
@@ -113,12 +114,20 @@ impl<'a> Tries<'a> {
     }
 
     /// An endpoint; none where every one has as many requests as it may have.
-    fn try_pick(&self, now: Instant) -> Result<Option<Active>, Fault> {
+    fn try_pick(&self, now: Instant, trip: &mut Trip) -> Result<Option<Admitted>, Fault> {
         match self.call.pool.begin(&self.asking(now)) {
-            Ok(active) => Ok(Some(active)),
+            Ok(admitted) => Ok(Some(admitted)),
             Err(Nobody::Full) => Ok(None),
-            Err(Nobody::Absent) => Err(Fault::NoBackend),
+            Err(nobody) => Err(self.turned_away(nobody, trip)),
         }
+    }
+
+    /// What the client is told where nobody may be asked: how the last attempt failed, or, without one, why not.
+    fn turned_away(&self, nobody: Nobody, trip: &mut Trip) -> Fault {
+        self.failed.unwrap_or_else(|| {
+            trip.retry_after = nobody.wait();
+            nobody.fault()
+        })
     }
 
     fn asking(&self, now: Instant) -> Asking<'_> {
@@ -132,6 +141,7 @@ impl<'a> Tries<'a> {
         (endpoint, broken, resumable): (&Arc<Endpoint>, &Broken, bool),
         trip: &mut Trip,
     ) -> Result<Next, Fault> {
+        self.failed = Some(broken.fault);
         if !(resumable && may_repeat(broken, self.replayable, &self.call.pool.retry.on)) {
             return Ok(Next::None);
         }
@@ -256,7 +266,7 @@ impl Drop for Queued<'_> {
 
 /// The backend has certainly done nothing of the request, which it told over HTTP/2 by GOAWAY or a stream refused, or of which a
 /// connection of HTTP/1.1 broke before it took a byte.
-fn is_declined(broken: &Broken) -> bool {
+pub(super) fn is_declined(broken: &Broken) -> bool {
     broken.unseen && broken.fault == Fault::BackendReset
 }
 

@@ -64,7 +64,7 @@ pub async fn tunnel<D: Downstream>(
     .await;
     (trip.request_bytes, trip.response_bytes) = (tunnel.up.bytes, tunnel.down.bytes);
     if let Err(fault) = result {
-        asked.failed(fault);
+        asked.failed(call, fault);
         client.abort();
     }
     result

@@ -28,6 +28,7 @@ pub(crate) mod served;
 pub(crate) mod servers;
 pub(crate) mod stoppable;
 pub(crate) mod streams;
+pub(crate) mod switched;
 
 use std::time::Duration;
 

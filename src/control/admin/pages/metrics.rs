@@ -10,5 +10,6 @@ fn answer(sources: &Sources) -> Answer {
     // They change with every answer of a backend, and nobody but a scrape wants to know.
     sources.registry.set_weights((sources.weights)());
     sources.registry.set_up((sources.up)());
+    sources.registry.set_breakers((sources.breakers)());
     found(CONTENT_TYPE, sources.registry.exposition())
 }

@@ -41,6 +41,7 @@ fn start() -> Running {
         is_ready: Arc::new(move || is_ready.load(Ordering::Relaxed)),
         weights: Arc::new(|| [(("p".into(), "http://a:80".into()), 0.5)].into()),
         up: Arc::new(|| [(("p".into(), "http://a:80".into()), 1.0)].into()),
+        breakers: Arc::new(|| [(("p".into(), "http://a:80".into()), 2)].into()),
         status: Arc::new(|| Status { version: "1.2.3".into(), ..Status::default() }),
     };
     let (tell, address) = std::sync::mpsc::channel();
@@ -102,6 +103,7 @@ fn metrics_and_status_want_the_token() {
     let metrics = server.get("/metrics", &token);
     assert!(metrics.contains("text/plain; version=0.0.4") && metrics.contains("portcullis_config_generation 0"));
     assert!(metrics.contains("portcullis_backend_weight{pool=\"p\",backend=\"http://a:80\"} 0.5\n"), "{metrics}");
+    assert!(metrics.contains("portcullis_breaker_state{pool=\"p\",backend=\"http://a:80\"} 2\n"), "{metrics}");
     let shown = server.get("/api/v1/status", &token);
     let body = shown.split_once("\r\n\r\n").unwrap().1;
     assert_eq!(serde_json::from_str::<Status>(body).unwrap().version, "1.2.3");
@@ -148,6 +150,7 @@ fn a_taken_address_says_what_to_do() {
         is_ready: Arc::new(|| true),
         weights: Arc::new(Default::default),
         up: Arc::new(Default::default),
+        breakers: Arc::new(Default::default),
         status: Arc::new(Status::default),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
