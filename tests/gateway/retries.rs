@@ -15,10 +15,13 @@ const POST: &str = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\
 const BUSY: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy";
 const GOOD: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood";
 
-/// A pool of these backends with these keys.
+/// A pool of these backends with these keys. No breaker keeps requests from those that fail.
 fn config(keys: &str, backends: &[&dyn std::fmt::Display]) -> String {
     let list: Vec<String> = backends.iter().map(|backend| format!("\"{backend}\"")).collect();
-    format!("{HTTP}[[route]]\nname = \"r\"\npool = \"p\"\n[pool.p]\n{keys}\nbackends = [{}]\n", list.join(", "))
+    format!(
+        "{HTTP}[[route]]\nname = \"r\"\npool = \"p\"\n[pool.p]\nbreaker = false\n{keys}\nbackends = [{}]\n",
+        list.join(", ")
+    )
 }
 
 /// Asks so many times on one connection.
