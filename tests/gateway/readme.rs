@@ -16,7 +16,7 @@ use crate::support::streams::Streams;
 use crate::websocket::HANDSHAKE;
 
 /// How the paragraph before each example that is added to the smallest begins.
-const WISHES: [&str; 23] = [
+const WISHES: [&str; 25] = [
     "**Other ports**",
     "**Weights.**",
     "**Other ways to choose a backend.**",
@@ -37,6 +37,8 @@ const WISHES: [&str; 23] = [
     "**Behind another proxy.**",
     "**Behind a load balancer that passes TCP on**",
     "**Who may come**",
+    "**Who may come in**",
+    "**Requests that are not as they should be**",
     "**A backend that wants to know the client's address**",
     "**A Unix socket**",
     "**Logs as JSON, and a status page",

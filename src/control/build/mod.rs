@@ -5,6 +5,7 @@
 
 mod acl;
 mod addresses;
+mod auth;
 mod backends;
 mod certificates;
 mod coverage;
@@ -22,6 +23,7 @@ use crate::proxy::policy::rate_limit::RateLimits;
 use crate::proxy::snapshot::Snapshot;
 
 pub use addresses::readdressed;
+pub use auth::AuthFiles;
 pub use backends::Backends;
 pub use certificates::{Certificate, Certificates};
 pub use coverage::needed;
@@ -34,6 +36,8 @@ pub struct Built {
     pub certificates: Certificates,
     /// How backends are verified.
     pub backends: Backends,
+    /// Who may use routes.
+    pub auth: AuthFiles,
     /// What the operator should look at.
     pub warnings: Vec<Problem>,
 }
@@ -55,6 +59,7 @@ pub fn build(
         certificates::read(&config.certificates, previous.map(|built| &built.certificates), &mut problems);
     problems.extend(coverage::problems(config, &certificates));
     let backends = backends::read(&config.pools, previous.map(|built| &built.backends), &mut problems);
+    let auth = auth::read(&config.routes, previous.map(|built| &built.auth), &mut problems);
     let pools = pools(config, registry, (&backends, resolution), previous);
     let listeners = listeners::compile(config, registry, &certificates, previous, &mut problems);
     let before = previous.map(|built| built.snapshot.as_ref());
@@ -63,7 +68,7 @@ pub fn build(
         registry.rate_limit_keys(),
         before.map(|snapshot| snapshot.rate_limits.as_ref()),
     );
-    let routes = routes::compile(config, registry, (&pools, &rate_limits), before);
+    let routes = routes::compile(config, registry, (&pools, &rate_limits, &auth), before);
     let (errors, warnings) = problems.into_iter().partition::<Vec<_>, _>(|problem| problem.severity == Severity::Error);
     if !errors.is_empty() {
         return Err(errors.into_iter().chain(warnings).collect());
@@ -81,7 +86,7 @@ pub fn build(
         tunnel_drain: config.server.tunnel_drain.0,
         pools,
     };
-    Ok(Built { snapshot: Arc::new(snapshot), certificates, backends, warnings })
+    Ok(Built { snapshot: Arc::new(snapshot), certificates, backends, auth, warnings })
 }
 
 fn pools(

@@ -1,5 +1,7 @@
 //! THE SPINE, second half: one request and its response.
 
+mod aside;
+mod auth;
 mod forward;
 mod kept;
 mod limit;
@@ -9,6 +11,7 @@ mod reply;
 
 pub use record::{Caller, refused};
 
+use auth::Beside;
 use kept::Kept;
 
 use std::rc::Rc;
@@ -24,6 +27,7 @@ use crate::proxy::http::body::{Downstream, Length};
 use crate::proxy::http::forwarded::{self, Client, Forwarding, RequestIds};
 use crate::proxy::http::{Deciding, Host, answer, hop_by_hop};
 use crate::proxy::message::{Name, Request, Response, Span};
+use crate::proxy::policy::auth::Granted;
 use crate::proxy::policy::{self, Choice, Split, headers, rate_limit};
 use crate::proxy::route::{EncodedSlash, Facts};
 use crate::proxy::snapshot::{Action, Listener, Route, Snapshot};
@@ -57,6 +61,12 @@ struct Exchange<'a> {
     trip: Trip,
     /// The rate limit that refused it.
     limited: Option<rate_limit::Refusal>,
+    /// What its refusal says beside the reason.
+    beside: Option<Box<Beside>>,
+    /// Whom it was let through for.
+    granted: Option<Box<Granted>>,
+    /// Whether its fields are what the backend is to get.
+    prepared: bool,
 }
 
 /// What the client said of itself, whatever its route changes on the way to the backend.
@@ -102,6 +112,9 @@ pub async fn exchange<D: Downstream>(
         observed: Vec::new(),
         trip: Trip::default(),
         limited: None,
+        beside: None,
+        granted: None,
+        prepared: false,
     };
     let _counted = connection.worker.load().count();
     let result = match arrived {
@@ -152,6 +165,14 @@ impl Exchange<'_> {
         if route.policies.answer(request, self.origin(request), response) {
             return self.reply(client, request, response, &[]).await;
         }
+        if let Some(rule) = &route.validate {
+            self.validate(rule, request, client.request_length())?;
+        }
+        let rewrite = route.rewrite.as_ref().map(|rewrite| (rewrite, path.as_str().to_owned()));
+        if let Some(auth) = &route.auth {
+            // Boxed, so that exchanges without it are no larger.
+            Box::pin(self.authenticate(auth, request)).await?;
+        }
         let pool = match &route.action {
             Action::Redirect(redirect) => {
                 redirect.answer(request, response);
@@ -166,8 +187,7 @@ impl Exchange<'_> {
             Action::Forward(pool) => pool,
             Action::Split(split) => self.choose(split, request)?,
         };
-        if let Some(rewrite) = &route.rewrite {
-            let path = path.as_str().to_owned();
+        if let Some((rewrite, path)) = rewrite {
             rewrite.apply(request, &path).map_err(Fault::Malformed)?;
         }
         self.make_ready(&route, request)?;
@@ -198,9 +218,11 @@ impl Exchange<'_> {
     }
 
     /// Makes the request what the backend is to get.
-    fn make_ready(&self, route: &Route, request: &mut Request) -> Result<(), Fault> {
-        let forwarding = Forwarding { client: self.client, tls: self.connection.tls.is_some() };
-        prepare(request, &forwarding, &mut self.connection.worker.ids.borrow_mut())?;
+    fn make_ready(&mut self, route: &Route, request: &mut Request) -> Result<(), Fault> {
+        self.prepare(request)?;
+        if let Some(auth) = &route.auth {
+            auth.apply(&mut request.fields, self.granted.as_deref());
+        }
         if route.policies.change_requests() {
             let values = route.policies.values(&self.facts(route, request));
             route.policies.on_request(request, &values);

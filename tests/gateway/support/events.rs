@@ -32,3 +32,7 @@ pub(crate) const NAME_RESOLVED: &str = "backend name resolved";
 pub(crate) const NAME_FAILS: &str = "backend name does not resolve";
 /// The name of a backend resolves after it did not: `name`, `addresses` (how many).
 pub(crate) const NAME_MENDED: &str = "backend name resolves again";
+/// A changed file of users or keys is used: `file`.
+pub(crate) const AUTH_REPLACED: &str = "users or keys replaced";
+/// A changed file of users or keys was refused and what it held last is used on: `file`, `problem`.
+pub(crate) const AUTH_REFUSED: &str = "users or keys refused; the last good ones are used on";
