@@ -11,6 +11,7 @@ use crate::proxy::http::forwarded::Forwarding;
 use crate::proxy::message::{Request, Response};
 use crate::proxy::policy::auth::{Auth, Forward, Granted, Verdict, Way};
 use crate::proxy::route::Validate;
+use crate::proxy::snapshot::Route;
 use crate::proxy::upstream::{self, Call, Timeouts, Trip};
 
 /// The largest body of a service's refusal.
@@ -28,8 +29,19 @@ pub(super) enum Beside {
 }
 
 impl Exchange<'_> {
-    /// Holds the request against what its route asks of it.
-    pub(super) fn validate(&mut self, rule: &Validate, request: &Request, length: Length) -> Result<(), Fault> {
+    /// Lets the request through where it is as its route asks, and where whoever sends it may use the route.
+    pub(super) async fn guard(&mut self, route: &Route, length: Length, request: &mut Request) -> Result<(), Fault> {
+        if let Some(rule) = &route.validate {
+            self.validate(rule, request, length)?;
+        }
+        match &route.auth {
+            // Boxed, so that exchanges without it are no larger.
+            Some(auth) => Box::pin(self.authenticate(auth, request)).await,
+            None => Ok(()),
+        }
+    }
+
+    fn validate(&mut self, rule: &Validate, request: &Request, length: Length) -> Result<(), Fault> {
         let has_body = !matches!(length, Length::Empty | Length::Tunnel);
         rule.check(request, has_body).map_err(|unlike| {
             self.beside = unlike.field.map(|(name, value)| Box::new(Beside::Field(name, value.to_vec())));
@@ -37,8 +49,7 @@ impl Exchange<'_> {
         })
     }
 
-    /// Lets the request through where whoever sends it may use the route.
-    pub(super) async fn authenticate(&mut self, auth: &Auth, request: &mut Request) -> Result<(), Fault> {
+    async fn authenticate(&mut self, auth: &Auth, request: &mut Request) -> Result<(), Fault> {
         let user = match &auth.way {
             Way::Basic(basic) => match basic.verify(&request.fields, self.client.address, self.started).await {
                 Ok(user) => Some(user),

@@ -165,14 +165,8 @@ impl Exchange<'_> {
         if route.policies.answer(request, self.origin(request), response) {
             return self.reply(client, request, response, &[]).await;
         }
-        if let Some(rule) = &route.validate {
-            self.validate(rule, request, client.request_length())?;
-        }
-        let rewrite = route.rewrite.as_ref().map(|rewrite| (rewrite, path.as_str().to_owned()));
-        if let Some(auth) = &route.auth {
-            // Boxed, so that exchanges without it are no larger.
-            Box::pin(self.authenticate(auth, request)).await?;
-        }
+        let decided = route.rewrite.as_ref().map(|_| path.as_str().to_owned());
+        self.guard(&route, client.request_length(), request).await?;
         let pool = match &route.action {
             Action::Redirect(redirect) => {
                 redirect.answer(request, response);
@@ -187,10 +181,7 @@ impl Exchange<'_> {
             Action::Forward(pool) => pool,
             Action::Split(split) => self.choose(split, request)?,
         };
-        if let Some((rewrite, path)) = rewrite {
-            rewrite.apply(request, &path).map_err(Fault::Malformed)?;
-        }
-        self.make_ready(&route, request)?;
+        self.make_ready((&route, decided), request)?;
         let length = client.request_length();
         let mirror = self.mirror(&route, request, length);
         if length == Length::Empty
@@ -217,8 +208,11 @@ impl Exchange<'_> {
         Ok(target)
     }
 
-    /// Makes the request what the backend is to get.
-    fn make_ready(&mut self, route: &Route, request: &mut Request) -> Result<(), Fault> {
+    /// Makes the request what the backend is to get. With a rewrite, `decided` is its deciding path.
+    fn make_ready(&mut self, (route, decided): (&Route, Option<String>), request: &mut Request) -> Result<(), Fault> {
+        if let (Some(rewrite), Some(path)) = (&route.rewrite, decided) {
+            rewrite.apply(request, &path).map_err(Fault::Malformed)?;
+        }
         self.prepare(request)?;
         if let Some(auth) = &route.auth {
             auth.apply(&mut request.fields, self.granted.as_deref());

@@ -39,10 +39,10 @@ fn secret() -> Value {
 }
 
 /// A rule with these keys.
-fn jwt(keys: &[&Value], settings: JwtSettings) -> Jwt {
+fn jwt(keys: &[&Value], settings: &JwtSettings) -> Jwt {
     let set = json!({ "keys": keys }).to_string();
     let keys = Keys::parse(Path::new("keys"), set.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
-    Jwt::new(&settings, Arc::new(keys), "staff")
+    Jwt::new(settings, Arc::new(keys), "staff")
 }
 
 fn settings(algorithms: &[Algorithm]) -> JwtSettings {
@@ -61,7 +61,7 @@ fn now() -> u64 {
     clock::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
-fn claims(more: Value) -> Value {
+fn claims(more: &Value) -> Value {
     let mut claims = json!({"sub": "ann", "exp": now() + 100});
     claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     claims
@@ -80,9 +80,9 @@ fn verify(jwt: &Jwt, token: &str) -> Result<Option<String>, String> {
 #[test]
 fn a_good_token_names_its_subject() {
     let (one, two) = (signer("one"), signer("two"));
-    let rule = jwt(&[&one.jwk, &two.jwk], settings(ES256));
+    let rule = jwt(&[&one.jwk, &two.jwk], &settings(ES256));
     for (id, key) in [(Some("one"), &one), (Some("two"), &two), (None, &two)] {
-        let token = token(Algorithm::ES256, id, &key.pair, &claims(json!({})));
+        let token = token(Algorithm::ES256, id, &key.pair, &claims(&json!({})));
         assert_eq!(verify(&rule, &token), Ok(Some("ann".to_owned())), "{id:?}");
     }
     let nobody = json!({"exp": now() + 100});
@@ -95,10 +95,10 @@ fn claims_are_held_against_the_config() {
     let named = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect();
     let strict =
         JwtSettings { issuer: named(&["https://idp.example"]), audience: named(&["api", "web"]), ..settings(ES256) };
-    let rule = jwt(&[&key.jwk], strict);
+    let rule = jwt(&[&key.jwk], &strict);
     let good = json!({"iss": "https://idp.example", "aud": ["other", "web"]});
     let changed = |more: Value| {
-        let mut claims = claims(good.clone());
+        let mut claims = claims(&good);
         claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         claims
     };
@@ -130,10 +130,10 @@ fn claims_are_held_against_the_config() {
 #[test]
 fn a_token_of_nobody_is_refused_and_told_so() {
     let (key, stranger) = (signer("one"), signer("one"));
-    let rule = jwt(&[&key.jwk], settings(ES256));
-    let good = token(Algorithm::ES256, Some("one"), &key.pair, &claims(json!({})));
-    let forged = token(Algorithm::ES256, Some("one"), &stranger.pair, &claims(json!({})));
-    let other_id = token(Algorithm::ES256, Some("two"), &key.pair, &claims(json!({})));
+    let rule = jwt(&[&key.jwk], &settings(ES256));
+    let good = token(Algorithm::ES256, Some("one"), &key.pair, &claims(&json!({})));
+    let forged = token(Algorithm::ES256, Some("one"), &stranger.pair, &claims(&json!({})));
+    let other_id = token(Algorithm::ES256, Some("two"), &key.pair, &claims(&json!({})));
     let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
     let body = good.split('.').nth(1).unwrap();
     let unsigned = format!("{}.{body}.", part(r#"{"alg":"none"}"#));
@@ -155,19 +155,19 @@ fn a_token_of_nobody_is_refused_and_told_so() {
 #[test]
 fn a_public_key_is_no_secret_and_a_secret_is_no_public_key() {
     let key = signer("one");
-    let rule = jwt(&[&key.jwk, &secret()], settings(&[Algorithm::ES256, Algorithm::HS256]));
+    let rule = jwt(&[&key.jwk, &secret()], &settings(&[Algorithm::ES256, Algorithm::HS256]));
     let secret_pair = EncodingKey::from_secret(SECRET);
-    assert!(verify(&rule, &token(Algorithm::HS256, Some("secret"), &secret_pair, &claims(json!({})))).is_ok());
+    assert!(verify(&rule, &token(Algorithm::HS256, Some("secret"), &secret_pair, &claims(&json!({})))).is_ok());
     // Signed with what everybody knows of the public key.
     let x = URL_SAFE_NO_PAD.decode(key.jwk["x"].as_str().unwrap()).unwrap();
     let y = URL_SAFE_NO_PAD.decode(key.jwk["y"].as_str().unwrap()).unwrap();
     for public in [[&[4], &x[..], &y].concat(), [&x[..], &y].concat()] {
-        let forged = token(Algorithm::HS256, Some("one"), &EncodingKey::from_secret(&public), &claims(json!({})));
+        let forged = token(Algorithm::HS256, Some("one"), &EncodingKey::from_secret(&public), &claims(&json!({})));
         assert!(verify(&rule, &forged).is_err());
     }
     // An algorithm that is not listed, though there is a key for it.
-    let strict = jwt(&[&key.jwk, &secret()], settings(ES256));
-    assert!(verify(&strict, &token(Algorithm::HS256, Some("secret"), &secret_pair, &claims(json!({})))).is_err());
+    let strict = jwt(&[&key.jwk, &secret()], &settings(ES256));
+    assert!(verify(&strict, &token(Algorithm::HS256, Some("secret"), &secret_pair, &claims(&json!({})))).is_err());
 }
 
 #[test]
@@ -199,8 +199,8 @@ fn key_sets_say_what_is_wrong() {
 #[test]
 fn no_bytes_panic() {
     let key = signer("one");
-    let rule = jwt(&[&key.jwk], settings(ES256));
-    let good = token(Algorithm::ES256, Some("one"), &key.pair, &claims(json!({})));
+    let rule = jwt(&[&key.jwk], &settings(ES256));
+    let good = token(Algorithm::ES256, Some("one"), &key.pair, &claims(&json!({})));
     let mut random = fastrand::Rng::with_seed(5);
     for _ in 0..2_000 {
         let mut bytes = good.clone().into_bytes();
