@@ -1,13 +1,19 @@
 //! Signed tokens.
 
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
 use serde_json::json;
+
+use crate::support::PATIENCE;
 
 use crate::support::answer::Answer;
 use crate::support::backend::Backend;
 use crate::support::configs::HTTP;
 use crate::support::credentials::{Issuer, in_seconds};
-use crate::support::events::{AUTH_REFUSED, AUTH_REPLACED};
+use crate::support::events::{AUTH_REFUSED, AUTH_REPLACED, KEYS_MISSING};
 use crate::support::gateway::{Gateway, Home};
+use crate::support::script::Script;
 
 fn config(backend: &Backend, jwt: &str) -> String {
     let jwt = format!("jwt = {{ jwks_file = \"keys.json\", algorithms = [\"ES256\"]{jwt} }}");
@@ -81,4 +87,79 @@ fn changed_keys_are_live_and_broken_ones_change_nothing() {
     let event = gateway.event(AUTH_REFUSED);
     assert!(event["problem"].as_str().unwrap().contains("keys.json: not a JSON Web Key Set"), "{event}");
     assert_eq!([status(&old), status(&new)], [401, 200]);
+}
+
+/// An issuer that answers with whatever is there, and what that is.
+fn publishing(keys: String) -> (Script, Arc<Mutex<String>>) {
+    let published = Arc::new(Mutex::new(keys));
+    let shown = Arc::clone(&published);
+    let script = Script::playing(move |conversation| {
+        while conversation.request().is_some() {
+            let keys = shown.lock().unwrap().clone();
+            let status = if keys.is_empty() { "500 Oops" } else { "200 OK" };
+            conversation.send(format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{keys}", keys.len()));
+        }
+    });
+    (script, published)
+}
+
+fn fetching(backend: &Backend, issuer: &Script) -> String {
+    config(backend, "").replace("jwks_file = \"keys.json\"", &format!("jwks_url = \"{issuer}/keys?v=1\""))
+}
+
+#[test]
+fn keys_are_fetched_where_they_are_published_and_again_for_a_new_one() {
+    let (backend, old, new) = (Backend::named("one"), Issuer::called("old"), Issuer::called("new"));
+    let (script, published) = publishing(old.keys());
+    let gateway = Gateway::serving(&fetching(&backend, &script));
+    let status = |issuer: &Issuer| ask(&gateway, &issuer.bearer(&json!({}))).status;
+    assert_eq!(ask(&gateway, "").status, 401);
+    assert_eq!(script.left(), 0, "nobody asks for keys where there is no token");
+
+    assert_eq!([status(&old), status(&old)], [200, 200], "the first waits for them");
+    let asked = script.received();
+    assert_eq!((asked.line.as_str(), asked.fields("authorization").len()), ("GET /keys?v=1 HTTP/1.1", 0));
+    assert_eq!(asked.field("host"), Some(script.to_string().trim_start_matches("http://")));
+    *published.lock().unwrap() = new.keys();
+    assert_eq!([status(&new), status(&old)], [200, 401], "a token that names another key has them fetched");
+    assert_eq!(script.left(), 1, "and not for every one");
+
+    *published.lock().unwrap() = String::new();
+    gateway.save(&format!("{}# changed\n[log]\nlevel = \"debug\"\n", fetching(&backend, &script)));
+    assert_eq!([status(&new), script.left() as u16], [200, 0], "a reload keeps what is known");
+}
+
+#[test]
+fn until_there_are_keys_nobody_comes_in() {
+    let (backend, issuer) = (Backend::named("one"), Issuer::called("k1"));
+    let (script, published) = publishing(String::new());
+    let gateway = Gateway::serving(&fetching(&backend, &script));
+    let answer = ask(&gateway, &issuer.bearer(&json!({})));
+    assert_eq!((answer.status, answer.field("retry-after")), (503, Some("1")), "{answer:?}");
+    gateway.access(|line| line["reason"] == "auth_unavailable");
+    let event = gateway.event(KEYS_MISSING);
+    assert_eq!(event["problem"], "the issuer answered with status 500", "{event}");
+    assert_eq!(backend.count(), 0);
+
+    *published.lock().unwrap() = issuer.keys();
+    let end = Instant::now() + PATIENCE;
+    while ask(&gateway, &issuer.bearer(&json!({}))).status != 200 {
+        assert!(Instant::now() < end, "{}", gateway.output());
+    }
+    assert_eq!(gateway.events(KEYS_MISSING).len(), 1);
+}
+
+#[test]
+fn the_place_of_keys_can_be_a_url_or_a_pool() {
+    let (backend, issuer) = (Backend::named("one"), Issuer::called("k1"));
+    let (script, _published) = publishing(issuer.keys());
+    let [table, pool] =
+        [format!("{{ url = \"{script}\", path = \"/a\" }}"), "{ pool = \"idp\", path = \"/b\" }".to_owned()]
+            .map(|place| config(&backend, "").replace("jwks_file = \"keys.json\"", &format!("jwks_url = {place}")));
+    let gateway = Gateway::serving(&table);
+    assert_eq!(ask(&gateway, &issuer.bearer(&json!({}))).status, 200);
+    assert_eq!(script.received().line, "GET /a HTTP/1.1");
+    gateway.save(&format!("{pool}[pool.idp]\nbackends = [\"{script}\"]\n"));
+    assert_eq!(ask(&gateway, &issuer.bearer(&json!({}))).status, 200);
+    assert_eq!(script.received().line, "GET /b HTTP/1.1");
 }

@@ -8,7 +8,7 @@ use crate::{none, root};
 
 /// The keys that a test changes: the test, by file and name, and the keys as they stand in `config/reference.toml`, with `*` for a
 /// name that users choose.
-const SEEN: [(&str, &str, &[&str]); 83] = [
+const SEEN: [(&str, &str, &[&str]); 84] = [
     ("keys_process", "include_brings_in_other_files_which_are_watched_too", &["include"]),
     ("keys_process", "state_dir_is_where_the_gateway_keeps_what_it_makes", &["server.state_dir"]),
     ("keys_process", "workers_is_the_number_of_threads_that_serve", &["server.workers"]),
@@ -150,6 +150,11 @@ const SEEN: [(&str, &str, &[&str]); 83] = [
             "route.auth.jwt.audience",
             "route.auth.jwt.leeway",
         ],
+    ),
+    (
+        "auth_jwt",
+        "the_place_of_keys_can_be_a_url_or_a_pool",
+        &["route.auth.jwt.jwks_url.url", "route.auth.jwt.jwks_url.path", "route.auth.jwt.jwks_url.pool"],
     ),
     ("mirrors", "a_part_of_the_requests_is_copied", &["route.mirror.pool", "route.mirror.percent"]),
     ("splits", "a_split_shares_requests_clients_or_browsers_out", &["route.split", "route.split_by"]),

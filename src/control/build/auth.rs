@@ -7,11 +7,12 @@ use std::sync::Arc;
 use super::certificates::told;
 use crate::base::place::At;
 use crate::base::settings::Problem;
+use crate::control::config::Config;
 use crate::proxy::balance::Pool;
 use crate::proxy::policy::auth::{
-    Auth, AuthSettings, Basic, Broken, Forward, Jwt, Keys, Memory, Users, Way, WaySettings,
+    Auth, AuthSettings, Basic, Broken, Forward, Jwt, Keys, KeysSettings, Known, Memory, Remote, ServiceSettings,
+    Source, Users, Way, WaySettings,
 };
-use crate::proxy::route::Settings;
 
 /// The files that routes hold clients against.
 #[derive(Default)]
@@ -20,7 +21,12 @@ pub struct AuthFiles {
     memory: Option<Arc<Memory>>,
     users: Vec<Kept<Users>>,
     keys: Vec<Kept<Keys>>,
+    /// What is known of keys that are fetched.
+    known: HashMap<Origin, Arc<Known>>,
 }
+
+/// Where keys are fetched: the name of the pool, its backends, the path. From elsewhere they are others.
+type Origin = (String, Vec<String>, String);
 
 /// One file.
 struct Kept<T> {
@@ -33,18 +39,32 @@ struct Kept<T> {
 
 impl AuthFiles {
     /// Who may use a route that says so. `pools` has every pool by its name.
-    pub(super) fn auth(&self, settings: &AuthSettings, pools: &HashMap<&str, &Arc<Pool>>) -> Option<Auth> {
+    pub(super) fn auth(
+        &self,
+        settings: &AuthSettings,
+        (config, pools): (&Config, &HashMap<&str, &Arc<Pool>>),
+    ) -> Option<Auth> {
         let way = match &settings.way {
             WaySettings::Basic(file) => {
                 let users = Arc::clone(&entry(&self.users, file)?.content);
                 Way::Basic(Basic::new(users, Arc::clone(self.memory.as_ref()?), &settings.realm))
             }
             WaySettings::Jwt(jwt) => {
-                let keys = Arc::clone(&entry(&self.keys, &jwt.jwks_file)?.content);
+                let keys = match &jwt.keys {
+                    KeysSettings::File(file) => Source::File(Arc::clone(&entry(&self.keys, file)?.content)),
+                    KeysSettings::Url(url) => {
+                        let pool = pools.get(url.pool.as_str())?;
+                        Source::Remote(Remote::new(
+                            url,
+                            Arc::clone(pool),
+                            Arc::clone(self.known.get(&origin(url, config))?),
+                        ))
+                    }
+                };
                 Way::Jwt(Jwt::new(jwt, keys, &settings.realm))
             }
             WaySettings::Forward(forward) => {
-                let pool = pools.get(forward.pool.as_str())?;
+                let pool = pools.get(forward.service.pool.as_str())?;
                 Way::Forward(Forward::new(forward, Arc::clone(pool)))
             }
         };
@@ -64,11 +84,11 @@ impl AuthFiles {
 }
 
 /// Reads the files that routes name, each once. Where one of `previous` is broken now, what it held then is used on.
-pub(super) fn read(routes: &[Settings], previous: Option<&AuthFiles>, problems: &mut Vec<Problem>) -> AuthFiles {
+pub(super) fn read(config: &Config, previous: Option<&AuthFiles>, problems: &mut Vec<Problem>) -> AuthFiles {
     let none = AuthFiles::default();
     let previous = previous.unwrap_or(&none);
     let mut files = AuthFiles { memory: previous.memory.clone(), ..AuthFiles::default() };
-    for auth in routes.iter().filter_map(|route| route.policies.auth.as_ref()) {
+    for auth in config.routes.iter().filter_map(|route| route.policies.auth.as_ref()) {
         match &auth.way {
             WaySettings::Basic(file) => {
                 add(&mut files.users, &previous.users, (file, Users::load), problems);
@@ -83,11 +103,24 @@ pub(super) fn read(routes: &[Settings], previous: Option<&AuthFiles>, problems: 
                     }
                 }
             }
-            WaySettings::Jwt(jwt) => add(&mut files.keys, &previous.keys, (&jwt.jwks_file, Keys::load), problems),
+            WaySettings::Jwt(jwt) => match &jwt.keys {
+                KeysSettings::File(file) => add(&mut files.keys, &previous.keys, (file, Keys::load), problems),
+                KeysSettings::Url(url) => {
+                    let origin = origin(url, config);
+                    let known = previous.known.get(&origin).cloned().unwrap_or_default();
+                    files.known.entry(origin).or_insert(known);
+                }
+            },
             WaySettings::Forward(_) => {}
         }
     }
     files
+}
+
+fn origin(url: &ServiceSettings, config: &Config) -> Origin {
+    let pool = config.pools.iter().find(|pool| pool.name == url.pool);
+    let backends = pool.into_iter().flat_map(|pool| &pool.backends).map(|backend| backend.url.text.clone());
+    (url.pool.value.clone(), backends.collect(), url.target.clone())
 }
 
 /// How a file is read: its content and what it is compared by.

@@ -59,7 +59,7 @@ pub fn build(
         certificates::read(&config.certificates, previous.map(|built| &built.certificates), &mut problems);
     problems.extend(coverage::problems(config, &certificates));
     let backends = backends::read(&config.pools, previous.map(|built| &built.backends), &mut problems);
-    let auth = auth::read(&config.routes, previous.map(|built| &built.auth), &mut problems);
+    let auth = auth::read(config, previous.map(|built| &built.auth), &mut problems);
     let pools = pools(config, registry, (&backends, resolution), previous);
     let listeners = listeners::compile(config, registry, &certificates, previous, &mut problems);
     let before = previous.map(|built| built.snapshot.as_ref());

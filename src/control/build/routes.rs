@@ -39,7 +39,7 @@ pub(super) fn compile(
             validate: settings.validate.as_ref().map(Validate::new),
             auth: match &settings.policies.auth {
                 // Without it the route is none: nobody comes in for want of a file.
-                Some(settings) => Some(auth.auth(settings, &pools)?),
+                Some(settings) => Some(auth.auth(settings, (config, &pools))?),
                 None => None,
             },
             rewrite: settings.rewrite.as_ref().map(|rewrite| compiled(&rewrite.value, settings)),

@@ -56,14 +56,14 @@ impl Exchange<'_> {
                 Err(Fault::Unauthenticated) => return Err(self.challenge(basic.challenge().to_vec())),
                 Err(fault) => return Err(fault),
             },
-            Way::Jwt(jwt) => jwt.verify(&request.fields).map_err(|challenge| self.challenge(challenge))?,
+            Way::Jwt(jwt) => self.token(jwt, &request.fields).await?,
             Way::Forward(forward) => return self.ask(forward, request).await,
         };
         self.granted = Some(Box::new(Granted { user, fields: Vec::new() }));
         Ok(())
     }
 
-    fn challenge(&mut self, value: Vec<u8>) -> Fault {
+    pub(super) fn challenge(&mut self, value: Vec<u8>) -> Fault {
         self.beside = Some(Box::new(Beside::Field(b"www-authenticate", value)));
         Fault::Unauthenticated
     }

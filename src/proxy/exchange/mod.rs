@@ -4,6 +4,7 @@ mod aside;
 mod auth;
 mod forward;
 mod kept;
+mod keys;
 mod limit;
 mod mirror;
 mod record;

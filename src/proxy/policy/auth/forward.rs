@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::service::ForwardSettings;
+use super::service::ServiceSettings;
+use super::settings::FieldName;
 use super::twins;
+use crate::base::period::Period;
+use crate::base::settings::{Node, Section, Setting, Shape};
 use crate::proxy::balance::Pool;
 use crate::proxy::fault::Fault;
 use crate::proxy::message::{Fields, Name, NameSet, Request, Response};
@@ -40,6 +43,17 @@ const UNTOLD_TOO: [&[u8]; 13] = [
 const PASSED_ON: [Name; 3] = [Name::Location, Name::SetCookie, Name::ContentType];
 const PASSED_ON_TOO: [&[u8]; 4] = [b"www-authenticate", b"cache-control", b"content-encoding", b"content-language"];
 
+/// `forward`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ForwardSettings {
+    /// The service.
+    pub service: ServiceSettings,
+    /// The fields of its answer that the backend gets, in lower case.
+    copy_headers: Vec<String>,
+    /// How long it may take. Default 5 s.
+    timeout: Period,
+}
+
 /// One route's.
 #[derive(Clone)]
 pub struct Forward {
@@ -68,8 +82,8 @@ impl Forward {
         Self {
             pool,
             timeout: settings.timeout.0,
-            target: settings.target.clone().into_bytes().into(),
-            authority: settings.authority().map(|host| host.as_bytes().into()),
+            target: settings.service.target.as_bytes().into(),
+            authority: settings.service.authority().map(|host| host.as_bytes().into()),
             copied: settings.copy_headers.clone().into(),
         }
     }
@@ -127,5 +141,40 @@ impl Forward {
             PASSED_ON.contains(&name) || PASSED_ON_TOO.iter().any(|passed| raw.eq_ignore_ascii_case(passed))
         });
         Ok(Verdict::Refused(refused))
+    }
+}
+
+impl Setting for ForwardSettings {
+    fn shape() -> Shape {
+        Shape::OneOf(vec![
+            Shape::text("the URL of a service or the name of a pool", "http://127.0.0.1:9091/verify"),
+            Shape::table(|section| drop(Self::keys(section))),
+        ])
+    }
+
+    fn read(node: &Node<'_>) -> Option<Self> {
+        if node.is_table() {
+            return node.table(Self::keys).flatten();
+        }
+        let text = node.text::<Self>()?;
+        node.short(ServiceSettings::short(&text), Self::keys)
+    }
+}
+
+impl ForwardSettings {
+    fn keys(section: &mut Section<'_>) -> Option<Self> {
+        let service = ServiceSettings::keys(section);
+        let copy_headers: Vec<FieldName> = section
+            .key(
+                "copy_headers",
+                "The header fields of its answer that the backend gets. The client's own never get there.",
+            )
+            .list();
+        let timeout = section
+            .key("timeout", "How long it may take. 100ms to 1m.")
+            .within(Period(Duration::from_millis(100))..=Period::seconds(60))
+            .or(Period::seconds(5));
+        let copy_headers = copy_headers.into_iter().map(|name| name.0.to_ascii_lowercase()).collect();
+        Some(Self { service: service?, copy_headers, timeout })
     }
 }

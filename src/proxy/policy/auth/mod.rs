@@ -11,6 +11,7 @@ mod hash;
 mod jwt;
 mod keys;
 mod memory;
+mod remote;
 mod service;
 mod settings;
 #[cfg(test)]
@@ -25,12 +26,13 @@ use crate::proxy::message::Fields;
 
 pub use basic::Basic;
 pub use file::Broken;
-pub use forward::{Forward, Verdict};
-pub use jwt::Jwt;
+pub use forward::{Forward, ForwardSettings, Verdict};
+pub use jwt::{Jwt, Source, Unfit};
 pub use keys::Keys;
 pub use memory::Memory;
-pub use service::ForwardSettings;
-pub use settings::{AuthSettings, JwtSettings, WaySettings};
+pub use remote::{Due, Known, Remote};
+pub use service::ServiceSettings;
+pub use settings::{AuthSettings, JwtSettings, KeysSettings, WaySettings};
 pub use users::Users;
 
 /// A route's `auth`.
@@ -77,7 +79,8 @@ impl Auth {
     pub fn pool(&self) -> Option<&Arc<Pool>> {
         match &self.way {
             Way::Forward(forward) => Some(&forward.pool),
-            Way::Basic(_) | Way::Jwt(_) => None,
+            Way::Jwt(jwt) => jwt.remote().map(|remote| &remote.pool),
+            Way::Basic(_) => None,
         }
     }
 
@@ -85,7 +88,8 @@ impl Auth {
     pub fn map(&self, now: impl FnOnce(&Arc<Pool>) -> Arc<Pool>) -> Self {
         match &self.way {
             Way::Forward(forward) => Self { way: Way::Forward(forward.map(now)), ..self.clone() },
-            Way::Basic(_) | Way::Jwt(_) => self.clone(),
+            Way::Jwt(jwt) => Self { way: Way::Jwt(jwt.map(now)), ..self.clone() },
+            Way::Basic(_) => self.clone(),
         }
     }
 

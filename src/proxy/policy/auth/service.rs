@@ -1,56 +1,48 @@
-//! What a route says of the service that it asks: `auth.forward`.
+//! What a route says of a service that is asked: by a URL, or by the name of a pool.
 
-use std::time::Duration;
-
-use super::settings::FieldName;
-use crate::base::period::Period;
 use crate::base::place::At;
 use crate::base::settings::{Node, Section, Setting, Shape, Table};
 use crate::proxy::balance::{self, BackendUrl};
 
-/// `forward`: a URL, the name of a pool, or a table.
+/// A service that is asked: a URL, the name of a pool, or a table.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ForwardSettings {
-    /// The pool of the service, by its name. One that is made of `url` is called by it.
+pub struct ServiceSettings {
+    /// Its pool, by its name. One that is made of `url` is called by it.
     pub pool: At<String>,
     /// The pool that is made of `url`.
     pub own: Option<Box<balance::Settings>>,
     /// What it is asked for: path and query.
     pub target: String,
-    /// The fields of its answer that the backend gets, in lower case.
-    pub copy_headers: Vec<String>,
-    /// How long it may take. Default 5 s.
-    pub timeout: Period,
 }
 
-impl ForwardSettings {
-    /// The host that it is asked with; none where that is the client's.
+impl ServiceSettings {
+    /// Its own host; none where it is named as a pool.
     pub fn authority(&self) -> Option<&str> {
         self.own.as_ref()?;
         Some(self.pool.split_once("://").map_or("localhost", |(_, host)| host))
     }
-}
 
-impl Setting for ForwardSettings {
-    fn shape() -> Shape {
-        Shape::OneOf(vec![
-            Shape::text("the URL of a service or the name of a pool", "http://127.0.0.1:9091/verify"),
-            Shape::table(|section| drop(Self::keys(section))),
-        ])
+    /// Whether somebody between could answer in its place. A pool that is named is the config's to judge.
+    pub(super) fn can_be_forged(&self) -> bool {
+        let plain = |backend: &balance::BackendSettings| {
+            let near = match &backend.url.target {
+                balance::Target::Address(address) => address.ip().to_canonical().is_loopback(),
+                balance::Target::Name(name, _) => name == "localhost",
+                balance::Target::Unix(_) => true,
+                balance::Target::Service(_) => false,
+            };
+            !backend.url.secure && !near
+        };
+        self.own.as_ref().is_some_and(|pool| pool.backends.iter().any(plain))
     }
 
-    fn read(node: &Node<'_>) -> Option<Self> {
-        if node.is_table() {
-            return node.table(Self::keys).flatten();
-        }
-        let text = node.text::<Self>()?;
-        let key = if text.contains("://") || text.starts_with("unix:") { "url" } else { "pool" };
-        node.short(key, Self::keys)
+    /// The key of its table that a string stands for.
+    pub(super) fn short(text: &str) -> &'static str {
+        if text.contains("://") || text.starts_with("unix:") { "url" } else { "pool" }
     }
-}
 
-impl ForwardSettings {
-    fn keys(section: &mut Section<'_>) -> Option<Self> {
+    /// Reads the keys among those of a table.
+    pub(super) fn keys(section: &mut Section<'_>) -> Option<Self> {
         let url: Option<ServiceUrl> = section
             .key("url", "Where the service is, with its path: `http://host[:port]/path`. A pool is made of it.")
             .optional();
@@ -58,16 +50,6 @@ impl ForwardSettings {
             section.key("pool", "The name of a [pool.NAME] of the service instead.").optional();
         let path: Option<At<Target>> =
             section.key("path", "What it is asked for, where `url` has no path. Left out: /.").optional();
-        let copy_headers: Vec<FieldName> = section
-            .key(
-                "copy_headers",
-                "The header fields of its answer that the backend gets. The client's own never get there.",
-            )
-            .list();
-        let timeout = section
-            .key("timeout", "How long it may take. 100ms to 1m.")
-            .within(Period(Duration::from_millis(100))..=Period::seconds(60))
-            .or(Period::seconds(5));
         section.exactly_one(&["url", "pool"]);
         if let Some(pool) = pool.as_ref().filter(|pool| pool.is_empty()) {
             section.problem(pool.place, "the name of the pool is empty", "write the name of a [pool.NAME], or a URL");
@@ -80,8 +62,7 @@ impl ForwardSettings {
             Some(url) => (url.pool.name.clone(), Some(Box::new(url.pool)), url.target.or(written)),
             None => (pool?, None, written),
         };
-        let copy_headers = copy_headers.into_iter().map(|name| name.0.to_ascii_lowercase()).collect();
-        Some(Self { pool, own, target: target.unwrap_or_else(|| "/".to_owned()), copy_headers, timeout })
+        Some(Self { pool, own, target: target.unwrap_or_else(|| "/".to_owned()) })
     }
 }
 

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use jsonwebtoken::Algorithm;
 
-use super::service::ForwardSettings;
+use super::forward::ForwardSettings;
+use super::service::ServiceSettings;
 use crate::base::period::Period;
 use crate::base::place::At;
 use crate::base::settings::{Node, Section, Setting, Shape, Table};
@@ -38,7 +39,7 @@ pub enum WaySettings {
 #[derive(Clone, Debug, PartialEq)]
 pub struct JwtSettings {
     /// The issuer's keys.
-    pub jwks_file: At<PathBuf>,
+    pub keys: KeysSettings,
     /// What tokens may be signed with; one at least.
     pub algorithms: Vec<Algorithm>,
     /// Who may have issued them; empty means anybody who has a key.
@@ -49,20 +50,30 @@ pub struct JwtSettings {
     pub leeway: Period,
 }
 
+/// Where the keys of an issuer are.
+#[derive(Clone, Debug, PartialEq)]
+pub enum KeysSettings {
+    /// `jwks_file`.
+    File(At<PathBuf>),
+    /// `jwks_url`.
+    Url(ServiceSettings),
+}
+
 impl AuthSettings {
     /// The file that is watched, where there is one.
     pub fn file(&self) -> Option<&PathBuf> {
         match &self.way {
             WaySettings::Basic(file) => Some(&file.value),
-            WaySettings::Jwt(jwt) => Some(&jwt.jwks_file.value),
-            WaySettings::Forward(_) => None,
+            WaySettings::Jwt(JwtSettings { keys: KeysSettings::File(file), .. }) => Some(&file.value),
+            WaySettings::Jwt(_) | WaySettings::Forward(_) => None,
         }
     }
 
     /// The service that is asked, where one is.
-    pub fn service(&self) -> Option<&ForwardSettings> {
+    pub fn service(&self) -> Option<&ServiceSettings> {
         match &self.way {
-            WaySettings::Forward(forward) => Some(forward),
+            WaySettings::Forward(forward) => Some(&forward.service),
+            WaySettings::Jwt(JwtSettings { keys: KeysSettings::Url(service), .. }) => Some(service),
             WaySettings::Basic(_) | WaySettings::Jwt(_) => None,
         }
     }
@@ -105,7 +116,11 @@ impl Table for AuthSettings {
 impl Table for JwtSettings {
     fn keys(section: &mut Section<'_>) -> Option<Self> {
         let jwks_file: Option<At<PathBuf>> =
-            section.key("jwks_file", "The issuer's keys: a JSON Web Key Set; watched.").required();
+            section.key("jwks_file", "The issuer's keys: a JSON Web Key Set; watched.").optional();
+        let jwks_url: Option<KeysUrl> = section
+            .key("jwks_url", "Where the issuer has its keys instead: an https:// URL, or a table as of `forward`. Fetched when a token wants them, and again after 5 minutes.")
+            .optional();
+        section.exactly_one(&["jwks_file", "jwks_url"]);
         let algorithms: Vec<Signature> = section
             .key("algorithms", "What tokens may be signed with; each key is for those of its own kind.")
             .required_list();
@@ -116,7 +131,39 @@ impl Table for JwtSettings {
             .within(Period::default()..=Period::seconds(300))
             .or(Period::seconds(30));
         let algorithms = algorithms.into_iter().map(|signature| signature.0).collect();
-        Some(Self { jwks_file: jwks_file?, algorithms, issuer, audience, leeway })
+        let keys = match jwks_url {
+            Some(KeysUrl(service)) => KeysSettings::Url(service),
+            None => KeysSettings::File(jwks_file?),
+        };
+        Some(Self { keys, algorithms, issuer, audience, leeway })
+    }
+}
+
+/// `jwks_url`.
+struct KeysUrl(ServiceSettings);
+
+impl Setting for KeysUrl {
+    fn shape() -> Shape {
+        Shape::OneOf(vec![
+            Shape::text("the URL of a set of keys or the name of a pool", "https://id.example.com/keys.json"),
+            Shape::table(|section| drop(ServiceSettings::keys(section))),
+        ])
+    }
+
+    fn read(node: &Node<'_>) -> Option<Self> {
+        let service = if node.is_table() {
+            node.table(ServiceSettings::keys).flatten()?
+        } else {
+            let text = node.text::<Self>()?;
+            node.short(ServiceSettings::short(&text), ServiceSettings::keys)?
+        };
+        if service.can_be_forged() {
+            return node.problem(
+                "keys that come over plain http can be replaced on their way",
+                "write https://; or name a [pool.NAME], where the way there is safe",
+            );
+        }
+        Some(Self(service))
     }
 }
 

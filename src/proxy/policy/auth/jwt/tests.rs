@@ -15,6 +15,7 @@ use crate::base::clock;
 use crate::base::period::Period;
 use crate::base::place::At;
 use crate::proxy::message::Name;
+use crate::proxy::policy::auth::KeysSettings;
 
 /// A key that signs.
 struct Signer {
@@ -42,12 +43,12 @@ fn secret() -> Value {
 fn jwt(keys: &[&Value], settings: &JwtSettings) -> Jwt {
     let set = json!({ "keys": keys }).to_string();
     let keys = Keys::parse(Path::new("keys"), set.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
-    Jwt::new(settings, Arc::new(keys), "staff")
+    Jwt::new(settings, Source::File(Arc::new(keys)), "staff")
 }
 
 fn settings(algorithms: &[Algorithm]) -> JwtSettings {
     JwtSettings {
-        jwks_file: At::default(),
+        keys: KeysSettings::File(At::default()),
         algorithms: algorithms.to_vec(),
         issuer: Vec::new(),
         audience: Vec::new(),
@@ -74,7 +75,10 @@ fn token(algorithm: Algorithm, id: Option<&str>, key: &EncodingKey, claims: &Val
 fn verify(jwt: &Jwt, token: &str) -> Result<Option<String>, String> {
     let mut fields = Fields::default();
     fields.add_known(Name::Other, b"Authorization", format!("Bearer {token}").as_bytes());
-    jwt.verify(&fields).map_err(|challenge| String::from_utf8(challenge).unwrap())
+    jwt.verify(&fields).map_err(|unfit| match unfit {
+        Unfit::Bad(challenge) | Unfit::UnknownKey(challenge) => String::from_utf8(challenge).unwrap(),
+        Unfit::NoKeys => String::new(),
+    })
 }
 
 #[test]
@@ -146,7 +150,7 @@ fn a_token_of_nobody_is_refused_and_told_so() {
     }
     assert_eq!(
         rule.verify(&Fields::default()),
-        Err(b"Bearer realm=\"staff\"".to_vec()),
+        Err(Unfit::Bad(b"Bearer realm=\"staff\"".to_vec())),
         "no error for who said nothing"
     );
     assert!(verify(&rule, &good).is_ok());
