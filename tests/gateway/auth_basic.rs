@@ -51,7 +51,7 @@ fn a_name_and_its_password_open_a_route() {
         assert!(answer.field("www-authenticate").is_some());
     }
     assert_eq!(backend.count(), 0);
-    assert_eq!(gateway.metric("portcullis_refused_total{reason=\"unauthenticated\",route=\"all\"}"), 10);
+    gateway.wait_for_metric("portcullis_refused_total{reason=\"unauthenticated\",route=\"all\"}", 10);
     assert_eq!(gateway.access(|line| line["status"] == 401)["reason"], "unauthenticated");
 
     for (name, password) in [("ann", "secret:1"), ("bob", "s\u{e9}cret"), ("ann", "secret:1")] {

@@ -4,9 +4,11 @@ use crate::support::answer::Answer;
 use crate::support::backend::Backend;
 use crate::support::configs::{HTTP, asking};
 use crate::support::dns::NameServer;
+use crate::support::echo;
 use crate::support::events::NAME_RESOLVED;
 use crate::support::gateway::Gateway;
 use crate::support::script::Script;
+use crate::websocket::HANDSHAKE;
 
 fn config(backend: &Backend, forward: &str) -> String {
     format!("{HTTP}[[route]]\nname = \"all\"\npool = [\"{backend}\"]\nauth = {{ forward = {forward} }}\n")
@@ -178,4 +180,29 @@ fn a_pool_can_be_the_service() {
     dns.point("gone.test", &["127.0.0.2"]);
     gateway.event(NAME_RESOLVED);
     assert_eq!(ask(&gateway, "").status, 200);
+}
+
+#[test]
+fn a_websocket_is_asked_about_like_anything_else() {
+    let backend = echo::over_http1();
+    let service = Script::playing(|conversation| {
+        while let Some(request) = conversation.request() {
+            let status = if request.field("cookie").is_some() { "200 OK" } else { "401 Unauthorized" };
+            conversation.send(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n"));
+        }
+    });
+    let gateway = Gateway::serving(&format!(
+        "{HTTP}[[route]]\nname = \"all\"\npool = [\"{backend}\"]\nauth = {{ forward = \"{service}\" }}\n"
+    ));
+    assert_eq!(gateway.connect("http").ask(HANDSHAKE).status, 401);
+    let mut client = gateway.connect("http");
+    assert_eq!(client.ask(HANDSHAKE.replace("Upgrade: w", "Cookie: a=b\r\nUpgrade: w")).status, 101);
+    assert_eq!(client.send(b"ping").exactly(4).unwrap(), b"ping");
+    for _ in 0..2 {
+        let asked = service.received();
+        assert_eq!(asked.line, "GET / HTTP/1.1");
+        for name in ["upgrade", "connection", "sec-websocket-key", "sec-websocket-version", "sec-websocket-protocol"] {
+            assert_eq!(asked.field(name), None, "{name}");
+        }
+    }
 }
