@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use super::Exchange;
 use super::aside::Aside;
+use crate::proxy::balance::SendProxy;
 use crate::proxy::fault::Fault;
+use crate::proxy::listen::proxy_protocol::Header;
 use crate::proxy::message::{Fields, Response};
 use crate::proxy::policy::auth::{Due, Jwt, Keys, Remote, Unfit};
 use crate::proxy::upstream::{self, Call, Timeouts, Trip};
@@ -90,7 +92,7 @@ async fn ask(worker: &Rc<Worker>, remote: &Remote) -> Result<Keys, String> {
     let call = Call {
         request: &question,
         pool: &remote.pool,
-        header: None,
+        header: (remote.pool.send_proxy == SendProxy::V2).then_some(Header::Local),
         from: std::net::Ipv4Addr::LOCALHOST.into(),
         timeouts: Timeouts { connect: limit, response: limit, idle: limit },
         body_limit: None,

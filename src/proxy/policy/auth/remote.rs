@@ -33,16 +33,21 @@ pub struct Remote {
 /// The keys that were fetched last. One for all routes with the same URL, and for every config that follows.
 #[derive(Default)]
 pub struct Known {
-    keys: ArcSwapOption<Keys>,
+    keys: ArcSwapOption<Fetched>,
     state: Mutex<State>,
     fetched: Notify,
 }
 
+/// Keys, and when they were fetched.
+struct Fetched {
+    keys: Arc<Keys>,
+    at: Instant,
+}
+
 #[derive(Default)]
 struct State {
-    /// When they were asked for last, and when that went well.
+    /// When they were asked for last.
     asked: Option<Instant>,
-    good: Option<Instant>,
     /// When they were last asked for because a token named one that was not among them.
     missed: Option<Instant>,
     asking: bool,
@@ -91,7 +96,7 @@ impl Remote {
 impl Known {
     /// The keys; none before the first good answer.
     pub(super) fn keys(&self) -> Option<Arc<Keys>> {
-        self.keys.load_full()
+        self.keys.load().as_ref().map(|fetched| Arc::clone(&fetched.keys))
     }
 
     /// Whether there are any.
@@ -102,6 +107,12 @@ impl Known {
     /// Whether keys have to be fetched: because there are none, because they are old, or, where they are `missed`, because a token
     /// names one that is not among them.
     pub fn due(&self, now: Instant, missed: bool) -> Due {
+        let good = self.keys.load().as_ref().map(|fetched| fetched.at);
+        let old = good.is_none_or(|at| now.saturating_duration_since(at) >= FRESH_FOR);
+        if !old && !missed {
+            // So it is nearly always, and nothing is locked for it.
+            return Due::No;
+        }
         let mut state = self.state();
         if state.asking {
             return Due::Soon;
@@ -109,11 +120,9 @@ impl Known {
         let longer_than =
             |since: Option<Instant>, limit| since.is_none_or(|since| now.saturating_duration_since(since) >= limit);
         // Tokens that name keys that nobody has are no reason to ask all the time.
-        let missed = missed && state.good.is_some() && longer_than(state.missed, PAUSE);
-        let due = match state.good {
-            None => longer_than(state.asked, PAUSE_WITHOUT),
-            Some(_) => missed || (longer_than(state.good, FRESH_FOR) && longer_than(state.asked, PAUSE)),
-        };
+        let missed = missed && good.is_some() && longer_than(state.missed, PAUSE);
+        let pause = if good.is_some() { PAUSE } else { PAUSE_WITHOUT };
+        let due = missed || (old && longer_than(state.asked, pause));
         if due {
             state.asking = true;
             state.asked = Some(now);
@@ -129,8 +138,7 @@ impl Known {
         let mut state = self.state();
         match fetched {
             Ok(keys) => {
-                self.keys.store(Some(Arc::new(keys)));
-                state.good = Some(now);
+                self.keys.store(Some(Arc::new(Fetched { keys: Arc::new(keys), at: now })));
                 state.problem = None;
                 None
             }
