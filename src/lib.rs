@@ -33,11 +33,13 @@
 //!   [`proxy::tls::CertSlot`], a certificate swapped in place, and [`proxy::balance::Standing`], whether an endpoint gets
 //!   requests. An exchange takes ONE snapshot and ends under it.
 //! * A connection lives and dies on one worker. Workers share the snapshot, the limits of connections, the endpoints with their
-//!   counts and what was measured of them, the cursor of each pool, and the buckets of rate limits; nothing else. Nothing is
-//!   locked for a request but the shard of a bucket, where a rate limit holds for it.
+//!   counts and what was measured of them, the cursor of each pool, the buckets of rate limits, and what is known of passwords;
+//!   nothing else. Nothing is locked for a request but the shard of a bucket or of a password, where its route has a limit or
+//!   asks for one. Passwords are hashed by a few threads beside the workers ([`base::crew`]).
 //! * A request has one meaning to every part that sees it, or it is refused: one framing, one host, one deciding path.
 //! * Of all lists of an ACL one decides on a request, by the resolved client address, before the client learns anything; whom all
 //!   of them refuse gets no handshake.
+//! * Where a route asks who somebody is, what its backend is told of that is never what the client said.
 //! * Every size, count and time is bounded. Deadlines are alarms on a coarse clock ([`base::alarm`]), not timers.
 //! * Workers dial addresses and never look up a name. [`control::resolve`] does, and an answer that differs is a new snapshot
 //!   of the same config; what was answered well is kept until there is another good answer.

@@ -4,6 +4,7 @@
 //! other readers (hyper, a plain model, a reference written from the grammar), so that a finding is a difference in meaning
 //! and not only a crash.
 
+pub mod auth;
 pub mod chunked_body;
 pub mod config;
 pub mod forwarded;
@@ -22,6 +23,7 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
 pub const TARGETS: &[Target] = &[
+    ("auth", auth::run),
     ("chunked_body", chunked_body::run),
     ("config", config::run),
     ("forwarded", forwarded::run),

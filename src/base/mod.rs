@@ -4,6 +4,7 @@ pub mod alarm;
 pub mod buffers;
 pub mod cidr;
 pub mod clock;
+pub mod crew;
 pub mod decimal;
 pub mod gcd;
 pub mod hex;

@@ -44,7 +44,9 @@ impl Watched {
         let certificates = config.into_iter().flat_map(|config| &config.certificates);
         let pairs = certificates.flat_map(|pair| [&pair.cert.value, &pair.key.value]);
         let pools = config.into_iter().flat_map(|config| &config.pools).filter_map(|pool| pool.tls.as_ref());
-        let named = pairs.chain(pools.flat_map(|tls| tls.files()));
+        let routes = config.into_iter().flat_map(|config| &config.routes);
+        let auth = routes.filter_map(|route| route.policies.auth.as_ref()?.file());
+        let named = pairs.chain(pools.flat_map(|tls| tls.files())).chain(auth);
         Self {
             files: sources.files().map(Path::to_owned).chain(named.cloned()).collect(),
             patterns: sources.patterns().map(Path::to_owned).collect(),

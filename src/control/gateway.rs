@@ -112,6 +112,7 @@ impl Gateway {
         if accepted.config == self.live.config
             && !accepted.built.certificates.differ_from(&self.live.built.certificates)
             && !accepted.built.backends.differ_from(&self.live.built.backends)
+            && !accepted.built.auth.differ_from(&self.live.built.auth)
         {
             (self.live.sources, self.live.watched) = (accepted.sources, accepted.watched);
             self.mended(Reload::Unchanged);
@@ -154,6 +155,7 @@ impl Gateway {
         if let Some(previous) = previous {
             self.live.built.certificates.tell_problems(&previous.certificates);
             self.live.built.backends.tell(&previous.backends);
+            self.live.built.auth.tell(&previous.auth);
         }
         let generation = self.live.built.snapshot.config_generation;
         self.state_facts(generation);

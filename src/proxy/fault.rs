@@ -37,6 +37,24 @@ pub enum Fault {
     AclDenied,
     /// No route matches.
     NoRoute,
+    /// The method is none of those that its route takes.
+    MethodNotAllowed,
+    /// The body is none of what its route takes.
+    ContentTypeRefused,
+    /// Its header fields are not what its route asks for.
+    HeaderRefused,
+    /// There are no credentials, or they are not good.
+    Unauthenticated,
+    /// The service that decides who may come does not let it in.
+    AuthDenied,
+    /// More passwords are being checked than may be.
+    AuthBusy,
+    /// The service that decides who may come cannot be asked.
+    AuthUnavailable,
+    /// The service that decides who may come failed.
+    AuthFailed,
+    /// The service that decides who may come took too long.
+    AuthTimeout,
     /// A rate limit has no token left for it.
     RateLimited,
     /// The client went away or stopped reading.
@@ -174,6 +192,15 @@ impl Fault {
             Self::Misdirected => facts(421, Downstream, "misdirected", "http_request_denied", false),
             Self::AclDenied => facts(403, Downstream, "acl", "http_request_denied", false),
             Self::NoRoute => facts(404, Downstream, "no_route", "destination_not_found", false),
+            Self::MethodNotAllowed => facts(405, Downstream, "method_not_allowed", "http_request_denied", false),
+            Self::ContentTypeRefused => facts(415, Downstream, "content_type", "http_request_denied", false),
+            Self::HeaderRefused => facts(400, Downstream, "header_rule", "http_request_denied", false),
+            Self::Unauthenticated => facts(401, Downstream, "unauthenticated", "http_request_denied", false),
+            Self::AuthDenied => facts(403, Downstream, "auth_denied", "http_request_denied", false),
+            Self::AuthBusy => facts(503, Downstream, "auth_busy", "http_request_denied", false),
+            Self::AuthUnavailable => facts(503, Internal, "auth_unavailable", "destination_unavailable", false),
+            Self::AuthFailed => facts(502, Internal, "auth_failed", "destination_unavailable", false),
+            Self::AuthTimeout => facts(504, Internal, "auth_timeout", "http_response_timeout", false),
             Self::RateLimited => facts(429, Downstream, "rate_limited", "http_request_denied", false),
             Self::ClientGone => facts(499, Downstream, "client_gone", "http_request_error", true),
             Self::PlainHttp => facts(400, Downstream, "plain_http", "http_request_error", true),

@@ -15,9 +15,10 @@ use crate::proxy::http::h1::head::HeadLimits;
 use crate::proxy::listen::limit::Gauge;
 use crate::proxy::listen::{Bind, Timeouts};
 use crate::proxy::policy::acl::List;
+use crate::proxy::policy::auth::Auth;
 use crate::proxy::policy::rate_limit::{RateLimits, RouteLimits};
 use crate::proxy::policy::{Hsts, Mirror, Policies, Redirect, Respond, Rewrite, Split};
-use crate::proxy::route::{self, ByPath, EncodedSlash};
+use crate::proxy::route::{self, ByPath, EncodedSlash, Validate};
 use crate::proxy::tls::Frontend;
 
 /// A whole config, compiled.
@@ -134,6 +135,10 @@ pub struct Route {
     pub rate_limits: RouteLimits,
     /// Who may come here; takes the place of the rules' lists and the global one.
     pub acl: Option<Arc<List>>,
+    /// What its requests have to be like.
+    pub validate: Option<Validate>,
+    /// Who may use it.
+    pub auth: Option<Auth>,
     /// Changes the path that the backend gets.
     pub rewrite: Option<Rewrite>,
     /// Whether `%2F` in the path is refused.
@@ -156,7 +161,8 @@ impl Route {
             Action::Split(split) => split.targets().collect(),
             Action::Redirect(_) | Action::Respond(_) => Vec::new(),
         };
-        pools.into_iter().chain(self.mirror.as_ref().map(|mirror| &mirror.target))
+        let service = self.auth.as_ref().and_then(Auth::pool);
+        pools.into_iter().chain(self.mirror.as_ref().map(|mirror| &mirror.target)).chain(service)
     }
 }
 

@@ -152,6 +152,8 @@ pub struct Worker {
     pub tasks: Tasks,
     /// The tasks of copies that are mirrored. No drain waits for them.
     pub mirrors: Tasks,
+    /// The tasks of requests of its own beside exchanges. No drain waits for them either.
+    pub asides: Tasks,
     /// How many requests' bodies are kept for a copy while they are read.
     pub kept_bodies: Cell<usize>,
     /// How many tunnels it carries.
@@ -219,6 +221,7 @@ impl Worker {
             ids: RefCell::new(RequestIds::new(fastrand::Rng::new())),
             tasks: Tasks::default(),
             mirrors: Tasks::default(),
+            asides: Tasks::default(),
             kept_bodies: Cell::new(0),
             tunnels: Cell::new(0),
             current: RefCell::new(Rc::new(Current(shared.live.load()))),

@@ -27,6 +27,7 @@ macro_rules! replayed {
 }
 
 replayed!(
+    auth,
     chunked_body,
     config,
     forwarded,

@@ -4,6 +4,9 @@
 mod aborts;
 mod acl;
 mod acl_handshake;
+mod auth_basic;
+mod auth_forward;
+mod auth_jwt;
 mod backends;
 mod balancing;
 mod breakers;
@@ -68,5 +71,6 @@ mod upstream_h2_hostile;
 mod upstream_h2_silence;
 mod upstream_tls;
 mod upstream_tls_refused;
+mod validation;
 mod websocket;
 mod websocket_ends;

@@ -41,6 +41,8 @@ const WISHES: &[&str] = &[
     "**Behind another proxy.**",
     "**Behind a load balancer that passes TCP on**",
     "**Who may come**",
+    "**Who may come in**",
+    "**Requests that are not as they should be**",
     "**A backend that wants to know the client's address**",
     "**A Unix socket**",
     "**Logs as JSON, and a status page",

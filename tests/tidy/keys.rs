@@ -120,6 +120,42 @@ const SEEN: &[(&str, &str, &[&str])] = &[
             "route.cors.max_age",
         ],
     ),
+    ("validation", "methods_that_are_not_listed_are_405_and_are_told_which_are", &["route.validate.methods"]),
+    (
+        "validation",
+        "bodies_that_are_not_listed_are_415_and_so_are_those_that_do_not_say",
+        &["route.validate.content_types"],
+    ),
+    ("validation", "header_fields_that_are_not_as_the_route_asks_are_400", &["route.validate.headers"]),
+    ("auth_basic", "a_name_and_its_password_open_a_route", &["route.auth.basic_file", "route.auth.realm"]),
+    (
+        "auth_basic",
+        "the_backend_is_told_by_nobody_else",
+        &["route.auth.user_header", "route.auth.remove_authorization"],
+    ),
+    (
+        "auth_forward",
+        "what_the_service_says_of_the_client_nobody_else_can_say",
+        &["route.auth.forward.url", "route.auth.forward.copy_headers"],
+    ),
+    ("auth_forward", "without_its_word_nobody_comes_in", &["route.auth.forward.timeout"]),
+    ("auth_forward", "a_pool_can_be_the_service", &["route.auth.forward.pool", "route.auth.forward.path"]),
+    (
+        "auth_jwt",
+        "a_signed_token_opens_a_route",
+        &[
+            "route.auth.jwt.jwks_file",
+            "route.auth.jwt.algorithms",
+            "route.auth.jwt.issuer",
+            "route.auth.jwt.audience",
+            "route.auth.jwt.leeway",
+        ],
+    ),
+    (
+        "auth_jwt",
+        "the_place_of_keys_can_be_a_url_or_a_pool",
+        &["route.auth.jwt.jwks_url.url", "route.auth.jwt.jwks_url.path", "route.auth.jwt.jwks_url.pool"],
+    ),
     ("mirrors", "a_part_of_the_requests_is_copied", &["route.mirror.pool", "route.mirror.percent"]),
     ("splits", "a_split_shares_requests_clients_or_browsers_out", &["route.split", "route.split_by"]),
     ("limits", "an_announced_body_over_the_limit_never_reaches_a_backend", &["route.body_limit"]),
@@ -244,9 +280,10 @@ fn names(text: &str, key: &str) -> bool {
 }
 
 /// Tables whose keys are names that users choose.
-const OF_USERS: [&str; 7] = [
+const OF_USERS: [&str; 8] = [
     "route.split",
     "route.header",
+    "route.validate.headers",
     "route.query",
     "route.request_headers.set",
     "route.request_headers.add",

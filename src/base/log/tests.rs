@@ -45,6 +45,7 @@ fn entry(status: u16) -> Entry<'static> {
     Entry {
         time: UNIX_EPOCH,
         client: "192.0.2.1".parse().unwrap(),
+        user: None,
         method: b"GET",
         host: b"example.com",
         target: b"/",

@@ -147,6 +147,15 @@ impl<'a> Node<'a> {
         Section::short(self, key, read)
     }
 
+    /// A part of a string, as a value that stands in the same place.
+    pub fn given<'t>(&self, text: &'t str) -> Node<'t>
+    where
+        'a: 't,
+    {
+        let (reader, place, path, name) = (self.reader, self.place, self.path.clone(), self.name.clone());
+        Node { reader, place, path, name, element: false, body: Body::Given(text) }
+    }
+
     /// The entries of a list; a single value is a list of one.
     pub fn elements(&self) -> Vec<Self> {
         self.elements_up_to(LONGEST_LIST)

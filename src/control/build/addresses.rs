@@ -57,5 +57,6 @@ fn rerouted(route: &Arc<Route>, changed: &HashMap<String, Arc<Pool>>) -> Arc<Rou
         other @ (Action::Redirect(_) | Action::Respond(_)) => other.clone(),
     };
     let mirror = route.mirror.as_ref().map(|mirror| mirror.map(now));
-    Arc::new(Route { action, mirror, ..Route::clone(route) })
+    let auth = route.auth.as_ref().map(|auth| auth.map(now));
+    Arc::new(Route { action, mirror, auth, ..Route::clone(route) })
 }

@@ -5,6 +5,7 @@
 
 mod acl;
 mod addresses;
+mod auth;
 mod backends;
 mod certificates;
 mod coverage;
@@ -23,6 +24,7 @@ use crate::proxy::policy::rate_limit::RateLimits;
 use crate::proxy::snapshot::Snapshot;
 
 pub use addresses::readdressed;
+pub use auth::AuthFiles;
 pub use backends::Backends;
 pub use certificates::{Certificate, Certificates};
 pub use coverage::needed;
@@ -37,6 +39,8 @@ pub struct Built {
     pub backends: Backends,
     /// What the cookies of sticky pools are made with.
     sticky_key: Option<Arc<StickyKey>>,
+    /// Who may use routes.
+    pub auth: AuthFiles,
     /// What the operator should look at.
     pub warnings: Vec<Problem>,
 }
@@ -59,6 +63,7 @@ pub fn build(
         certificates::read(&config.certificates, previous.map(|built| &built.certificates), &mut problems);
     problems.extend(coverage::problems(config, &certificates));
     let backends = backends::read(&config.pools, previous.map(|built| &built.backends), &mut problems);
+    let auth = auth::read(config, previous.map(|built| &built.auth), &mut problems);
     let sticky_key = sticky::key(config, previous, keeps, &mut problems);
     let pools = pools(config, registry, (&backends, resolution, sticky_key.as_deref()), previous);
     let listeners = listeners::compile(config, registry, &certificates, previous, &mut problems);
@@ -68,7 +73,7 @@ pub fn build(
         registry.rate_limit_keys(),
         before.map(|snapshot| snapshot.rate_limits.as_ref()),
     );
-    let routes = routes::compile(config, registry, (&pools, &rate_limits), before);
+    let routes = routes::compile(config, registry, (&pools, &rate_limits, &auth), before);
     let (errors, warnings) = problems.into_iter().partition::<Vec<_>, _>(|problem| problem.severity == Severity::Error);
     if !errors.is_empty() {
         return Err(errors.into_iter().chain(warnings).collect());
@@ -86,7 +91,7 @@ pub fn build(
         tunnel_drain: config.server.tunnel_drain.0,
         pools,
     };
-    Ok(Built { snapshot: Arc::new(snapshot), certificates, backends, sticky_key, warnings })
+    Ok(Built { snapshot: Arc::new(snapshot), certificates, backends, auth, sticky_key, warnings })
 }
 
 fn pools(

@@ -3,20 +3,20 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::acl;
+use super::{AuthFiles, acl};
 use crate::base::metrics::Registry;
 use crate::control::config::Config;
 use crate::proxy::balance::Pool;
 use crate::proxy::policy::rate_limit::RateLimits;
 use crate::proxy::policy::{Mirror, Policies, Redirect, Respond, Rewrite, Split};
-use crate::proxy::route::{ActionSettings, Entry, PathPattern, RewriteSettings, Settings, Table};
+use crate::proxy::route::{ActionSettings, Entry, PathPattern, RewriteSettings, Settings, Table, Validate};
 use crate::proxy::snapshot::{Action, Route, Snapshot};
 
 /// Compiles every route. The config has resolved every name already. Buckets of a route of the same name in `previous` go on.
 pub(super) fn compile(
     config: &Config,
     registry: &Registry,
-    (pools, rate_limits): (&[Arc<Pool>], &RateLimits),
+    (pools, rate_limits, auth): (&[Arc<Pool>], &RateLimits, &AuthFiles),
     previous: Option<&Snapshot>,
 ) -> Table<Arc<Route>> {
     let known = previous.into_iter().flat_map(|snapshot| snapshot.routes.iter());
@@ -36,6 +36,12 @@ pub(super) fn compile(
                 known.get(settings.name.as_str()).map(|route| &route.rate_limits),
             ),
             acl: acl::of_route(settings, config),
+            validate: settings.validate.as_ref().map(Validate::new),
+            auth: match &settings.policies.auth {
+                // Without it the route is none: nobody comes in for want of a file.
+                Some(settings) => Some(auth.auth(settings, (config, &pools))?),
+                None => None,
+            },
             rewrite: settings.rewrite.as_ref().map(|rewrite| compiled(&rewrite.value, settings)),
             encoded_slash: settings.encoded_slash,
             body_limit: settings.body_limit.limit(),

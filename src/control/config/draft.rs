@@ -95,6 +95,11 @@ impl Objects {
             if whole {
                 self.whole_routes.insert(route.place);
             }
+            let service = route.policies.auth.as_ref().and_then(|auth| auth.service()?.own.as_deref());
+            // Routes that ask one service share its pool.
+            if let Some(service) = service.filter(|service| self.pools.iter().all(|pool| pool.name != service.name)) {
+                self.pools.push(service.clone());
+            }
             self.routes.push(route);
             self.pools.extend(pool);
         }

@@ -3,17 +3,16 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::Exchange;
+use super::aside::Aside;
 use crate::base::decimal::number;
 use crate::proxy::balance::{Pool, SendProxy};
-use crate::proxy::fault::Fault;
-use crate::proxy::http::body::{Downstream, Gone, Length, Progress};
+use crate::proxy::http::body::Length;
 use crate::proxy::http::grpc;
 use crate::proxy::listen::proxy_protocol::Header;
-use crate::proxy::message::{Fields, Name, Request, Response};
+use crate::proxy::message::{Name, Request, Response};
 use crate::proxy::snapshot::Route;
 use crate::proxy::upstream::{self, Call, Timeouts, Trip};
 use crate::proxy::worker::Worker;
@@ -26,9 +25,6 @@ const MOST: usize = 128;
 
 /// How long one may take, with its answer.
 const LONGEST: Duration = Duration::from_secs(30);
-
-/// How much of an answer is taken before it is thrown away.
-const PIECE: usize = 64 << 10;
 
 impl Exchange<'_> {
     /// Where this request is to be copied to, and how. Counted where there are too many already.
@@ -96,7 +92,7 @@ struct Copy {
 impl Copy {
     async fn send(self, worker: Rc<Worker>) {
         let alarm = worker.alarms.alarm();
-        let (mut nobody, mut response, mut trip) = (Nobody::with(self.body), Response::default(), Trip::default());
+        let (mut nobody, mut response, mut trip) = (Aside::telling(self.body), Response::default(), Trip::default());
         let call = Call {
             request: &self.request,
             pool: &self.pool,
@@ -121,81 +117,4 @@ impl Copy {
         };
         worker.metrics.mirrored(self.pool.label, if answered { "answered" } else { "failed" });
     }
-}
-
-/// Who gets the answer to a copy: it has the body of the request, and takes whatever comes.
-struct Nobody {
-    body: Vec<u8>,
-    given: usize,
-    answer: Vec<u8>,
-}
-
-impl Nobody {
-    fn with(body: Vec<u8>) -> Self {
-        Self { body, given: 0, answer: Vec::new() }
-    }
-}
-
-impl Downstream for Nobody {
-    fn request_length(&self) -> Length {
-        if self.body.is_empty() { Length::Empty } else { Length::Known(self.body.len() as u64) }
-    }
-
-    fn poll_body(&mut self, _: &mut Context<'_>, into: &mut Vec<u8>, limit: usize) -> Poll<Result<Progress, Fault>> {
-        let rest = self.body.get(self.given..).unwrap_or_default();
-        let count = rest.len().min(limit);
-        into.extend_from_slice(&rest[..count]);
-        self.given += count;
-        Poll::Ready(Ok(if count == 0 { Progress::End } else { Progress::Data(count) }))
-    }
-
-    fn request_trailers(&self) -> Option<&Fields> {
-        None
-    }
-
-    fn expects_continue(&self) -> bool {
-        false
-    }
-
-    fn interim(&mut self, _: &Response) {}
-
-    fn poll_gone(&mut self, _: &mut Context<'_>) -> Poll<Gone> {
-        Poll::Pending
-    }
-
-    fn start(&mut self, _: &Response, _: Length) {}
-
-    fn has_started(&self) -> bool {
-        false
-    }
-
-    fn room(&mut self) -> &mut Vec<u8> {
-        &mut self.answer
-    }
-
-    fn appended(&mut self, _: usize) {
-        self.answer.clear();
-    }
-
-    fn finish(&mut self, _: Option<&Fields>) {}
-
-    fn wants(&self) -> usize {
-        PIECE
-    }
-
-    fn unwritten(&self) -> usize {
-        0
-    }
-
-    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Fault>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn close_after(&mut self) {}
-
-    fn retract(&mut self) -> bool {
-        true
-    }
-
-    fn abort(&mut self) {}
 }

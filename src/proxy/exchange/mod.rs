@@ -1,7 +1,10 @@
 //! THE SPINE, second half: one request and its response.
 
+mod aside;
+mod auth;
 mod forward;
 mod kept;
+mod keys;
 mod limit;
 mod mirror;
 mod record;
@@ -9,6 +12,7 @@ mod reply;
 
 pub use record::{Caller, refused};
 
+use auth::Beside;
 use kept::Kept;
 
 use std::rc::Rc;
@@ -24,6 +28,7 @@ use crate::proxy::http::body::{Downstream, Length};
 use crate::proxy::http::forwarded::{self, Client, Forwarding, RequestIds};
 use crate::proxy::http::{Deciding, Host, answer, hop_by_hop};
 use crate::proxy::message::{Name, Request, Response, Span};
+use crate::proxy::policy::auth::Granted;
 use crate::proxy::policy::{self, Choice, Split, headers, rate_limit};
 use crate::proxy::route::{EncodedSlash, Facts};
 use crate::proxy::snapshot::{Action, Listener, Route, Snapshot};
@@ -57,6 +62,12 @@ struct Exchange<'a> {
     trip: Trip,
     /// The rate limit that refused it.
     limited: Option<rate_limit::Refusal>,
+    /// What its refusal says beside the reason.
+    beside: Option<Box<Beside>>,
+    /// Whom it was let through for.
+    granted: Option<Box<Granted>>,
+    /// Whether its fields are what the backend is to get.
+    prepared: bool,
 }
 
 /// What the client said of itself, whatever its route changes on the way to the backend.
@@ -102,6 +113,9 @@ pub async fn exchange<D: Downstream>(
         observed: Vec::new(),
         trip: Trip::default(),
         limited: None,
+        beside: None,
+        granted: None,
+        prepared: false,
     };
     let _counted = connection.worker.load().count();
     let result = match arrived {
@@ -152,6 +166,8 @@ impl Exchange<'_> {
         if route.policies.answer(request, self.origin(request), response) {
             return self.reply(client, request, response, &[]).await;
         }
+        let decided = route.rewrite.as_ref().map(|_| path.as_str().to_owned());
+        self.guard(&route, client.request_length(), request).await?;
         let pool = match &route.action {
             Action::Redirect(redirect) => {
                 redirect.answer(request, response);
@@ -166,11 +182,7 @@ impl Exchange<'_> {
             Action::Forward(pool) => pool,
             Action::Split(split) => self.choose(split, request)?,
         };
-        if let Some(rewrite) = &route.rewrite {
-            let path = path.as_str().to_owned();
-            rewrite.apply(request, &path).map_err(Fault::Malformed)?;
-        }
-        self.make_ready(&route, request)?;
+        self.make_ready((&route, decided), request)?;
         let length = client.request_length();
         let mirror = self.mirror(&route, request, length);
         if length == Length::Empty
@@ -197,10 +209,15 @@ impl Exchange<'_> {
         Ok(target)
     }
 
-    /// Makes the request what the backend is to get.
-    fn make_ready(&self, route: &Route, request: &mut Request) -> Result<(), Fault> {
-        let forwarding = Forwarding { client: self.client, tls: self.connection.tls.is_some() };
-        prepare(request, &forwarding, &mut self.connection.worker.ids.borrow_mut())?;
+    /// Makes the request what the backend is to get. With a rewrite, `decided` is its deciding path.
+    fn make_ready(&mut self, (route, decided): (&Route, Option<String>), request: &mut Request) -> Result<(), Fault> {
+        if let (Some(rewrite), Some(path)) = (&route.rewrite, decided) {
+            rewrite.apply(request, &path).map_err(Fault::Malformed)?;
+        }
+        self.prepare(request)?;
+        if let Some(auth) = &route.auth {
+            auth.apply(&mut request.fields, self.granted.as_deref());
+        }
         if route.policies.change_requests() {
             let values = route.policies.values(&self.facts(route, request));
             route.policies.on_request(request, &values);

@@ -43,6 +43,7 @@ impl Exchange<'_> {
         worker.access.write(&access::Entry {
             time: self.time,
             client: self.client.address,
+            user: self.granted.as_ref().and_then(|granted| granted.user.as_deref()),
             method: request.method(),
             host: request.authority(),
             target: request.fields.bytes(self.target),
@@ -85,6 +86,7 @@ pub fn refused(worker: &Worker, caller: &Caller<'_>, fault: Fault) {
     worker.access.write(&access::Entry {
         time: clock::now(),
         client: caller.client,
+        user: None,
         method: b"",
         host: b"",
         target: b"",

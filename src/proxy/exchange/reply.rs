@@ -3,6 +3,7 @@
 use std::task::Poll;
 
 use super::Exchange;
+use super::auth::Beside;
 use crate::base::decimal::number;
 use crate::proxy::fault::{Fault, Side};
 use crate::proxy::http::body::{Downstream, Length};
@@ -58,23 +59,30 @@ impl Exchange<'_> {
         // A client that does not take its refusal is left to the close that follows.
         if grpc::is_call(request) {
             grpc::refusal(fault, response);
-            self.add_limit(response);
+            self.add_beside(response);
             self.add_wait(response);
             self.start(client, request, response, Length::Empty);
             let _ = self.deliver(client).await;
         } else {
             let mut body = Vec::new();
             answer::refusal(fault, response, &mut body);
-            self.add_limit(response);
+            self.add_beside(response);
             self.add_wait(response);
+            if let Some(Beside::Answer(answer, said)) = self.beside.take().map(|beside| *beside) {
+                (*response, body) = (answer, said);
+                answer::add_proxy_status(fault.facts(), response);
+            }
             let _ = self.reply(client, request, response, &body).await;
         }
     }
 
-    /// Says in the answer which rate limit refused the request, where one did.
-    fn add_limit(&self, response: &mut Response) {
+    /// Says in the answer what belongs to the reason: which rate limit refused the request, what would have been accepted.
+    fn add_beside(&self, response: &mut Response) {
         if let Some(limited) = &self.limited {
             limited.add_fields(response);
+        }
+        if let Some(Beside::Field(name, value)) = self.beside.as_deref() {
+            response.fields.add(name, value);
         }
     }
 

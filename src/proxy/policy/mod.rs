@@ -1,7 +1,8 @@
-//! What may refuse or change a request on its way: ACL, rate limits, redirect, fixed response, rewrite, splits, mirrors, header
+//! What may refuse or change a request on its way: ACL, rate limits, authentication, redirect, fixed response, rewrite, splits, mirrors, header
 //! fields, CORS, HSTS.
 
 pub mod acl;
+pub mod auth;
 mod cors;
 pub mod headers;
 mod hsts;

@@ -1,5 +1,6 @@
 //! What a route says of its policies.
 
+use super::auth::AuthSettings;
 use super::cors::CorsSettings;
 use super::headers::TransformSettings;
 use super::{acl, rate_limit};
@@ -10,6 +11,8 @@ use crate::base::settings::Section;
 pub struct Settings {
     /// Who may come here, whatever holds elsewhere. Default: what `[acl]` says.
     pub acl: Option<acl::Settings>,
+    /// Who may use it. Default everybody.
+    pub auth: Option<AuthSettings>,
     /// Its own rate limits.
     pub rate_limit: rate_limit::RouteSettings,
     /// What is changed in the fields of requests on their way to the backend.
@@ -34,6 +37,9 @@ impl Settings {
         }
         Self {
             acl: section.key("acl", "Who may come here; takes the place of [acl] and its rules.").optional(),
+            auth: section
+                .key("auth", "Who may use the route: by the passwords of a file, another service's word, or signed tokens. Left out: everybody.")
+                .optional(),
             rate_limit: section
                 .key(
                     "rate_limit",

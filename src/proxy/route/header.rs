@@ -1,6 +1,6 @@
 //! Conditions on header fields.
 
-use super::{HeaderSettings, ValuePattern};
+use super::HeaderSettings;
 use crate::proxy::message::Fields;
 
 /// The header conditions of a route; all must hold.
@@ -20,13 +20,9 @@ impl Headers {
 
     /// Whether each condition holds for any field of its name.
     pub(super) fn match_fields(&self, fields: &Fields) -> bool {
-        self.0.iter().all(|condition| {
-            fields.values(condition.name.as_bytes()).any(|value| match &condition.value {
-                ValuePattern::Exact(exact) => value == exact.as_bytes(),
-                ValuePattern::Regex(_, regex) => regex.is_match(value),
-                ValuePattern::Present => true,
-            })
-        })
+        self.0
+            .iter()
+            .all(|condition| fields.values(condition.name.as_bytes()).any(|value| condition.value.holds(value)))
     }
 }
 
@@ -34,6 +30,7 @@ impl Headers {
 mod tests {
     use super::*;
     use crate::base::place::At;
+    use crate::proxy::route::ValuePattern;
     use crate::proxy::route::tests::value_regex;
 
     fn holds(pattern: ValuePattern, values: &[&str]) -> bool {

@@ -7,6 +7,7 @@
 
 mod action;
 mod by_path;
+mod encoded_slash;
 mod header;
 mod host;
 mod method;
@@ -16,6 +17,7 @@ mod query;
 mod settings;
 mod timeouts;
 mod token;
+mod validate;
 mod whole;
 
 use std::cmp::Reverse;
@@ -25,12 +27,14 @@ use crate::base::place::At;
 use crate::proxy::message::Request;
 
 pub use by_path::ByPath;
+pub use encoded_slash::EncodedSlash;
 pub use settings::{
-    ActionSettings, EncodedSlash, HeaderSettings, HostPattern, MirrorSettings, PathPattern, QuerySettings,
-    RedirectSettings, RespondSettings, RewriteSettings, Settings, SplitSettings, ValuePattern,
+    ActionSettings, HeaderSettings, HostPattern, MirrorSettings, PathPattern, QuerySettings, RedirectSettings,
+    RespondSettings, RewriteSettings, Settings, SplitSettings, ValuePattern,
 };
 
 pub use timeouts::Timeouts;
+pub use validate::{Unlike, Validate, ValidateSettings};
 
 use header::Headers;
 use host::Hosts;

@@ -1,10 +1,12 @@
 //! What `[[route]]` says.
 
 use super::action;
+use super::encoded_slash::EncodedSlash;
 use super::timeouts::Timeouts;
 use super::token::{Method, field};
+use super::validate::ValidateSettings;
 use crate::base::place::{At, Place};
-use crate::base::settings::{Node, Section, Setting, Shape};
+use crate::base::settings::Section;
 use crate::base::size::Size;
 use crate::proxy::policy;
 
@@ -27,6 +29,8 @@ pub struct Settings {
     pub header: Vec<HeaderSettings>,
     /// Query conditions; all must hold.
     pub query: Vec<QuerySettings>,
+    /// What its requests have to be like.
+    pub validate: Option<ValidateSettings>,
     /// What it does.
     pub action: ActionSettings,
     /// Where some of its requests are copied to.
@@ -84,6 +88,17 @@ pub enum ValuePattern {
     Regex(String, regex::bytes::Regex),
     /// Any value, but it must be there.
     Present,
+}
+
+impl ValuePattern {
+    /// Whether a value is what is wanted.
+    pub(super) fn holds(&self, value: &[u8]) -> bool {
+        match self {
+            Self::Exact(exact) => value == exact.as_bytes(),
+            Self::Regex(_, regex) => regex.is_match(value),
+            Self::Present => true,
+        }
+    }
 }
 
 impl PartialEq for ValuePattern {
@@ -174,16 +189,6 @@ pub enum RewriteSettings {
     ReplacePrefix(String),
 }
 
-/// `encoded_slash`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum EncodedSlash {
-    /// `"refuse"`: 400.
-    #[default]
-    Refuse,
-    /// `"keep"`: stays an encoded octet within its segment.
-    Keep,
-}
-
 impl ActionSettings {
     /// The pools that it names.
     fn pools(&self) -> Vec<&At<String>> {
@@ -198,7 +203,9 @@ impl ActionSettings {
 impl Settings {
     /// The pools that it names.
     pub fn pools(&self) -> impl Iterator<Item = &At<String>> {
-        self.action.pools().into_iter().chain(self.mirror.as_ref().map(|mirror| &mirror.pool))
+        let mirror = self.mirror.as_ref().map(|mirror| &mirror.pool);
+        let service = self.policies.auth.as_ref().and_then(|auth| Some(&auth.service()?.pool));
+        self.action.pools().into_iter().chain(mirror).chain(service)
     }
 
     /// Reads a route, but for `pool`, which the caller has read: pools belong to another station.
@@ -226,6 +233,9 @@ impl Settings {
             "query",
             "Query conditions, all of which must hold: \"exact\", \"~regex\" of the whole value, \"*\" for any value.",
         );
+        let validate = section
+            .key("validate", "What its requests have to be like; others are refused before anybody is asked.")
+            .optional();
         let action = action::read(section, pool);
         let mirror = action::mirror(section);
         let rewrite: Option<At<RewriteSettings>> =
@@ -241,6 +251,7 @@ impl Settings {
             method: method.into_iter().map(|method| At::new(method.value.0, method.place)).collect(),
             header: header.into_iter().filter_map(|(name, value)| field(section, &name, value)).collect(),
             query: query.into_iter().map(|(name, value)| QuerySettings { name, value }).collect(),
+            validate,
             action,
             mirror,
             rewrite,
@@ -264,21 +275,4 @@ fn unnamed(place: Place, host: &[At<HostPattern>], path: Option<&At<PathPattern>
 
 fn conditions(section: &mut Section<'_>, name: &'static str, doc: &'static str) -> Vec<(At<String>, ValuePattern)> {
     section.key(name, doc).pairs()
-}
-
-impl Setting for EncodedSlash {
-    fn shape() -> Shape {
-        Shape::Choice(vec!["refuse", "keep"])
-    }
-
-    fn read(node: &Node<'_>) -> Option<Self> {
-        node.choice(&[("refuse", Self::Refuse), ("keep", Self::Keep)])
-    }
-
-    fn shown(&self) -> serde_json::Value {
-        match self {
-            Self::Refuse => "refuse".into(),
-            Self::Keep => "keep".into(),
-        }
-    }
 }

@@ -40,3 +40,9 @@ pub(crate) const NAME_RESOLVED: &str = "backend name resolved";
 pub(crate) const NAME_FAILS: &str = "backend name does not resolve";
 /// The name of a backend resolves after it did not: `name`, `addresses` (how many).
 pub(crate) const NAME_MENDED: &str = "backend name resolves again";
+/// A changed file of users or keys is used: `file`.
+pub(crate) const AUTH_REPLACED: &str = "users or keys replaced";
+/// A changed file of users or keys was refused and what it held last is used on: `file`, `problem`.
+pub(crate) const AUTH_REFUSED: &str = "users or keys refused; the last good ones are used on";
+/// The keys of an issuer could not be fetched, and those that were fetched last, if any, are used on: `pool`, `problem`.
+pub(crate) const KEYS_MISSING: &str = "keys cannot be fetched; the last good ones are used on";

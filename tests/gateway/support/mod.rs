@@ -7,6 +7,7 @@ pub(crate) mod authority;
 pub(crate) mod backend;
 pub(crate) mod client;
 pub(crate) mod configs;
+pub(crate) mod credentials;
 pub(crate) mod curl;
 pub(crate) mod dns;
 pub(crate) mod echo;

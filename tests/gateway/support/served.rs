@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
+use std::sync::LazyLock;
 
 use super::answer::Answer;
 use super::backend::Backend;
 use super::client::Client;
+use super::credentials::{Issuer, user};
 use super::gateway::{Gateway, Home};
 use super::page::example;
 
@@ -15,18 +17,26 @@ pub(crate) const SMALLEST: &str = "The smallest useful config.";
 /// The listener of examples that name none: theirs would be on port 443.
 pub(crate) const LISTENER: &str = "[[listener]]\nname = \"https\"\nbind = \"127.0.0.1:0\"\ntls = true\n";
 
+/// Who signs the tokens of the page's examples.
+pub(crate) fn issuer() -> &'static Issuer {
+    static ISSUER: LazyLock<Issuer> = LazyLock::new(|| Issuer::called("machines"));
+    &ISSUER
+}
+
 /// A wish added to the smallest config.
 pub(crate) fn whole(lead: &str) -> String {
     if lead == SMALLEST { example(SMALLEST) } else { format!("{}\n{}", example(SMALLEST), example(lead)) }
 }
 
-/// A home with `config` and the certificates that the page has.
+/// A home with `config` and the files that the page has.
 pub(crate) fn furnished(config: &str) -> Home {
     let home = Home::new(config);
     std::fs::create_dir(home.path("certs")).unwrap();
     home.install("certs/example.com", &["example.com", "*.example.com"]);
     home.install("certs/me", &["portcullis.internal"]);
     home.replace("certs/backends.pem", &home.authority.certificate());
+    home.replace("certs/users", &user("ann", "secret"));
+    home.replace("certs/machines.json", &issuer().keys());
     home
 }
 

@@ -10,7 +10,12 @@ use crate::base::decimal::{address, number};
 /// The combined log format, then `name=value` for the rest. What is absent is left out or `-`.
 pub(super) fn text(entry: &Entry<'_>, stamp: &mut Stamp, out: &mut Vec<u8>) {
     address(out, entry.client);
-    out.extend_from_slice(b" - - [");
+    out.extend_from_slice(b" - ");
+    match entry.user {
+        Some(user) => escape::word(user.as_bytes(), out),
+        None => out.push(b'-'),
+    }
+    out.extend_from_slice(b" [");
     stamp.common(entry.time, out);
     out.extend_from_slice(b"] \"");
     escape::text(entry.method, out);
@@ -80,6 +85,7 @@ pub(super) fn json(entry: &Entry<'_>, stamp: &mut Stamp, out: &mut Vec<u8>) {
     out.push(b'"');
     let (path, query) = split(entry.target);
     let texts = [
+        ("user", entry.user.map(str::as_bytes)),
         ("method", Some(entry.method)),
         ("host", Some(entry.host)),
         ("path", Some(path)),
@@ -158,6 +164,7 @@ mod tests {
         Entry {
             time: UNIX_EPOCH + Duration::from_millis(1_709_210_096_007),
             client: "192.0.2.1".parse().unwrap(),
+            user: None,
             method: b"GET",
             host: b"example.com",
             target: b"/a/b?x=1",
@@ -208,6 +215,17 @@ mod tests {
             "backend_ms": 9.999,
         });
         assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn a_user_stands_where_others_have_it() {
+        for (user, shown) in [("ann", "ann"), ("ann b]", "\"ann b]\"")] {
+            let line = written(text, &Entry { user: Some(user), ..entry() });
+            assert!(line.starts_with(&format!("192.0.2.1 - {shown} [29/Feb/2024")), "{line}");
+            let line: serde_json::Value =
+                serde_json::from_str(&written(json, &Entry { user: Some(user), ..entry() })).unwrap();
+            assert_eq!(line["user"], user);
+        }
     }
 
     #[test]

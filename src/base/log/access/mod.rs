@@ -22,6 +22,8 @@ pub struct Entry<'a> {
     pub time: SystemTime,
     /// Whom it came from, after trusted proxies.
     pub client: IpAddr,
+    /// Who it was, where the gateway has checked that.
+    pub user: Option<&'a str>,
     /// Its method.
     pub method: &'a [u8],
     /// The host it asked for, with its port where there was one.

@@ -84,7 +84,7 @@ pub fn may_trail(name: Name, raw: &[u8]) -> bool {
 
 /// What names that must not trail begin with, beside those that the gateway knows: framing and content, conditions, identity,
 /// what says who the client is, and how to cache.
-const NEVER_TRAILS: [&[u8]; 10] = [
+const NEVER_TRAILS: [&[u8]; 13] = [
     b":",
     b"content-",
     b"if-",
@@ -92,6 +92,9 @@ const NEVER_TRAILS: [&[u8]; 10] = [
     b"authorization",
     b"www-authenticate",
     b"x-forwarded-",
+    b"x-auth-",
+    b"x-remote-",
+    b"remote-user",
     b"proxy-",
     b"cache-control",
     b"max-forwards",

@@ -4,6 +4,7 @@ mod settings;
 mod template;
 
 pub use settings::TransformSettings;
+pub(super) use settings::refused;
 pub use template::{Facts, TlsFacts};
 
 use self::template::Template;

@@ -55,7 +55,7 @@ fn changeable(section: &Section<'_>, name: At<String>) -> Option<String> {
 }
 
 /// Why a field of that name is not the config's to change: what frames messages or belongs to one connection is the gateway's.
-fn refused(name: &str) -> Option<(String, String)> {
+pub(in crate::proxy::policy) fn refused(name: &str) -> Option<(String, String)> {
     if !is_token(name) {
         return Some((format!("`{name}` is not the name of a header field"), "write a name like \"X-Group\"".into()));
     }
