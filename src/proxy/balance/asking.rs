@@ -66,6 +66,12 @@ impl Members {
         asking.tried.is_empty() || !asking.tried.contains(&self.endpoints[index].id)
     }
 
+    /// The one where the request may go, where there is but one.
+    pub(super) fn only(&self, asking: &Asking<'_>) -> Option<usize> {
+        let mut open = self.open(0, asking);
+        open.next().filter(|_| open.next().is_none())
+    }
+
     /// Those where the request may go, beginning at `start`.
     pub(super) fn open<'a>(&'a self, start: usize, asking: &'a Asking<'_>) -> impl Iterator<Item = usize> + 'a {
         let count = self.count();

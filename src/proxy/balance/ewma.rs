@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use super::asking::{Asking, Members};
+use super::foresight::Foresight;
 use super::p2c::{cheapest, lighter};
 use super::{Balancer, draw::Draw};
 
@@ -34,6 +35,11 @@ impl Balancer for Ewma {
         } else {
             Some(lighter)
         }
+    }
+
+    fn foresee(&self, members: &Members, asking: &Asking<'_>) -> Foresight {
+        let millis = |index| cost(members, index, asking.now) / 1_000.0;
+        Foresight::scored(members.only(asking), "cost_ms", members, millis)
     }
 }
 

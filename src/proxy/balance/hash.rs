@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use super::asking::{Asking, Members};
+use super::foresight::Foresight;
 use super::key::Key;
 use super::{Address, Balancer, Endpoint, HashBy, round_robin::RoundRobin};
 use crate::base::stable;
@@ -38,7 +39,23 @@ impl Hash {
 
 impl Balancer for Hash {
     fn pick(&self, members: &Members, asking: &Asking<'_>) -> Option<usize> {
-        let Some(hash) = self.key.hash(asking) else { return self.order.pick(members, asking) };
+        match self.key.hash(asking) {
+            Some(hash) => self.owner(hash, members, asking),
+            None => self.order.pick(members, asking),
+        }
+    }
+
+    fn foresee(&self, members: &Members, asking: &Asking<'_>) -> Foresight {
+        match self.key.hash(asking) {
+            Some(hash) => Foresight { pick: self.owner(hash, members, asking), scores: None },
+            None => self.order.foresee(members, asking),
+        }
+    }
+}
+
+impl Hash {
+    /// Whose a key is.
+    fn owner(&self, hash: u64, members: &Members, asking: &Asking<'_>) -> Option<usize> {
         let slot = hash >> (u64::BITS - SLOT_BITS);
         let owner = self.owners.get(slot as usize).map_or(0, |owner| usize::from(*owner));
         if owner < members.count() && members.may(owner, asking) {

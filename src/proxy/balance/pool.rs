@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::spread::{Share, Shares, Spread};
 use super::{Address, Algorithm, Asking, BackendSettings, BackendUrl, Endpoint, Measures};
-use super::{Protocol, Resolution, SendProxy, Settings};
+use super::{Prospect, Protocol, Resolution, SendProxy, Settings};
 use crate::base::metrics::{Label, Registry};
 use crate::proxy::tls::{BackendTls, Peer};
 
@@ -133,6 +133,11 @@ impl Pool {
     /// Whether it sends the same shares to the same endpoints as `other`.
     pub fn spreads_like(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.spread, &other.spread)
+    }
+
+    /// What it has for a request that was nowhere yet, which takes no turn by it.
+    pub fn foresee(&self, asking: &Asking<'_>) -> Prospect<'_> {
+        self.spread.foresee(asking, &self.endpoints)
     }
 
     /// The endpoint for the next attempt: one where the request was not before, where there is one.

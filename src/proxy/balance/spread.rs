@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::algorithm::{Algorithm, Balancer};
 use super::asking::{Asking, Members};
+use super::foresight::{Candidate, Foresight, Prospect};
 use super::{Endpoint, HashBy};
 
 /// What decides how requests are spread.
@@ -55,6 +56,29 @@ impl Spread {
     /// everywhere.
     pub(super) fn pick(&self, asking: &Asking<'_>) -> Option<&Arc<Endpoint>> {
         self.first.pick(asking).or_else(|| self.backups.pick(asking))
+    }
+}
+
+impl Spread {
+    /// What each of `endpoints`, which are those that it is over, has for a request.
+    pub(super) fn foresee<'e>(&self, asking: &Asking<'_>, endpoints: &'e [Arc<Endpoint>]) -> Prospect<'e> {
+        let [first, backups] = [&self.first, &self.backups].map(|group| group.balancer.foresee(&group.members, asking));
+        let in_front = self.first.members.open(0, asking).next().is_some();
+        let score =
+            [&first, &backups].into_iter().find_map(|sight| sight.scores.as_ref()).map_or("", |(what, _)| *what);
+        let candidates = self.shares.list.iter().zip(endpoints).map(|(share, endpoint)| {
+            let (group, sight) = if share.backup { (&self.backups, &backups) } else { (&self.first, &first) };
+            let at = group.members.endpoints().iter().position(|member| member.id == share.endpoint);
+            let score = |sight: &Foresight| sight.scores.as_ref()?.1.get(at?).copied();
+            Candidate {
+                endpoint,
+                weight: share.weight,
+                backup: share.backup,
+                score: score(sight),
+                picked: at.is_some() && share.backup != in_front && sight.pick == at,
+            }
+        });
+        Prospect { score, candidates: candidates.collect() }
     }
 }
 
