@@ -20,6 +20,7 @@ use crate::control::resolve::Names;
 use crate::control::signals::Signals;
 use crate::control::state::State;
 use crate::proxy::balance::Resolution;
+use crate::proxy::explain::Question;
 use crate::proxy::work;
 use crate::proxy::worker::{Command, Drain, Load, Place, Shared};
 
@@ -139,11 +140,13 @@ async fn admin_server(gateway: &Gateway) -> Result<Option<admin::Server>, String
     let token = admin::Token::load_or_create(&settings.token_file).map_err(|error| line(&error))?;
     let (inventory, shared) = (gateway.inventory().clone(), Arc::clone(&gateway.shared));
     let (ready, weighing) = (inventory.clone(), Arc::clone(&shared));
+    let (explaining, explained) = (inventory.clone(), Arc::clone(&shared));
     let sources = admin::Sources {
         registry: gateway.shared.registry.clone(),
         is_ready: Arc::new(move || ready.is_ready()),
         weights: Arc::new(move || Inventory::weights(&weighing)),
         status: Arc::new(move || inventory.status(&shared)),
+        explain: Arc::new(move |question: &Question| explaining.explain(&explained, question)),
     };
     let server = admin::Server::bind(address.value, token, sources).await;
     server.map(Some).map_err(|error| line(&error))
