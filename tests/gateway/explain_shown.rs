@@ -95,6 +95,20 @@ tls    refuses  no certificate covers the name `example.com` that the client ask
 }
 
 #[test]
+fn of_many_candidates_a_hundred_are_shown_and_whoever_is_picked() {
+    let backends: Vec<String> =
+        (1..=150).map(|port| format!("{{ url = \"http://127.0.0.1:{port}\", weight = 0 }}")).collect();
+    let last = "\"http://127.0.0.1:151\"";
+    let pool = format!("[pool.p]\nbackends = [{}, {last}]\n", backends.join(", "));
+    let home = Home::new(&format!("{HTTP}[[route]]\nname = \"all\"\npool = \"p\"\n{pool}"));
+    let (code, out, _) = explain(&["http://localhost/", "-c", home.config().to_str().unwrap()]);
+    assert_eq!(code, 0);
+    assert!(out.contains("http://127.0.0.1:100 ") && !out.contains("http://127.0.0.1:101 "), "{out}");
+    assert!(out.contains("\nand 50 more in p\n"), "{out}");
+    assert!(out.ends_with("=> forwarded as / to the pool p, there to http://127.0.0.1:151"), "{out}");
+}
+
+#[test]
 fn the_page_shows_what_is_explained_of_its_config() {
     let home = furnished(&whole("**One path to another pool**"));
     let lines =

@@ -94,7 +94,9 @@ fn sent(backend: &Backend) -> String {
             table.row([name, balance, url.clone(), address.clone(), weight, active, score, picked.to_owned()]);
         }
     }
-    table.show()
+    let more = backend.pools.iter().filter(|pool| pool.more > 0);
+    let more: String = more.map(|pool| plain(&format!("and {} more in {}", pool.more, pool.name)) + "\n").collect();
+    table.show() + &more
 }
 
 fn score(pool: &Pool, candidate: &Candidate) -> String {

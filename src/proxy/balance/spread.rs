@@ -1,5 +1,6 @@
 //! How the requests of a pool are spread over its endpoints: by its algorithm, over the backups only where nobody else is left.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::algorithm::{Algorithm, Balancer};
@@ -66,9 +67,13 @@ impl Spread {
         let in_front = self.first.members.open(0, asking).next().is_some();
         let score =
             [&first, &backups].into_iter().find_map(|sight| sight.scores.as_ref()).map_or("", |(what, _)| *what);
+        let numbered = |group: &'_ Group| -> Vec<(u64, usize)> {
+            group.members.endpoints().iter().enumerate().map(|(at, member)| (member.id, at)).collect()
+        };
+        let places: HashMap<u64, usize> = [&self.first, &self.backups].into_iter().flat_map(numbered).collect();
         let candidates = self.shares.list.iter().zip(endpoints).map(|(share, endpoint)| {
-            let (group, sight) = if share.backup { (&self.backups, &backups) } else { (&self.first, &first) };
-            let at = group.members.endpoints().iter().position(|member| member.id == share.endpoint);
+            let sight = if share.backup { &backups } else { &first };
+            let at = places.get(&share.endpoint).copied();
             let score = |sight: &Foresight| sight.scores.as_ref()?.1.get(at?).copied();
             Candidate {
                 endpoint,

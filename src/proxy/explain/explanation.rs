@@ -29,6 +29,14 @@ pub struct Explanation {
     pub outcome: Outcome,
 }
 
+impl Explanation {
+    /// No route has a part in it.
+    pub(super) fn forget_route(&mut self) {
+        (self.route, self.next_route) = (None, None);
+        self.passed_over.clear();
+    }
+}
+
 /// The request as the gateway reads it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -190,8 +198,10 @@ pub struct Pool {
     pub balance: String,
     /// What the numbers of its candidates are; empty where it goes by weights alone.
     pub score: String,
-    /// Its endpoints.
+    /// Its endpoints, up to a hundred.
     pub candidates: Vec<Candidate>,
+    /// How many there are beside them.
+    pub more: usize,
 }
 
 /// An endpoint that the request may go to.

@@ -181,7 +181,8 @@ fn answer(case: &Case<'_>, request: &mut Request, length: Length, told: &mut Tel
     }
     let mut response = crate::proxy::message::Response::default();
     if let Some(port) = case.listener.redirect_https {
-        told.explanation.route = None;
+        // Whichever it is, it serves where the redirect leads to.
+        told.explanation.forget_route();
         told.answers("redirect_https", "the listener sends everything to HTTPS");
         policy::to_https(request, &host, port, &mut response);
         return Ok(End::of(&response));

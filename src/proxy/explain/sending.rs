@@ -16,6 +16,9 @@ use crate::proxy::policy::headers::{self, Outline};
 use crate::proxy::policy::{Split, SplitBy};
 use crate::proxy::snapshot::{Action, Route};
 
+/// Endpoints of a pool are told up to so many.
+const MOST_CANDIDATES: usize = 100;
+
 /// The pools of a route with their shares, and the one that is certain.
 struct Choice<'r> {
     shares: Vec<(u64, &'r Arc<balance::Pool>)>,
@@ -183,7 +186,11 @@ fn asking<'r>(case: &Case<'_>, request: &'r Request) -> Asking<'r> {
 /// A pool, and whom it would pick.
 fn described(case: &Case<'_>, share: u64, pool: &balance::Pool, request: &Request) -> Pool {
     let prospect = pool.foresee(&asking(case, request));
-    let candidates = prospect.candidates.iter().map(|candidate| Candidate {
+    let total = prospect.candidates.len();
+    // Whom it would pick is told whatever place it has.
+    let told =
+        prospect.candidates.iter().enumerate().filter(|(at, candidate)| *at < MOST_CANDIDATES || candidate.picked);
+    let candidates = told.map(|(_, candidate)| Candidate {
         url: candidate.endpoint.url.text.clone(),
         address: candidate.endpoint.address.to_string(),
         weight: candidate.weight,
@@ -192,12 +199,15 @@ fn described(case: &Case<'_>, share: u64, pool: &balance::Pool, request: &Reques
         score: candidate.score,
         picked: candidate.picked,
     });
+    let candidates: Vec<Candidate> = candidates.collect();
+    let more = total - candidates.len();
     Pool {
         name: pool.name.clone(),
         share,
         balance: pool.algorithm().name().to_owned(),
         score: prospect.score.to_owned(),
-        candidates: candidates.collect(),
+        candidates,
+        more,
     }
 }
 
