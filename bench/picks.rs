@@ -9,8 +9,8 @@ use portcullis::base::metrics::Registry;
 use portcullis::base::period::Period;
 use portcullis::base::place::{At, Place};
 use portcullis::proxy::balance::{
-    Active, Algorithm, Asking, BackendSettings, BackendUrl, HashBy, Outcome, Pool, Protocol, Resolution, Resolve,
-    RetrySettings, SendProxy, Settings,
+    Active, Algorithm, Asking, BackendSettings, BackendUrl, HashBy, HealthSettings, Outcome, Pool, Protocol,
+    Resolution, Resolve, RetrySettings, SendProxy, Settings,
 };
 use portcullis::proxy::message::Request;
 
@@ -55,6 +55,9 @@ fn pool(algorithm: Algorithm, by: &HashBy, size: usize) -> (Pool, Vec<Active>) {
         balance: algorithm,
         hash_by: Some(At::new(by.clone(), Place::default())),
         backends: (0..size).map(backend).collect(),
+        health: HealthSettings::default(),
+        slow_start: Period::seconds(0),
+        panic: 0.5,
         retry: RetrySettings::default(),
         pool_idle: Period::seconds(55),
         pool_lifetime: Period::seconds(3_600),

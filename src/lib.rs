@@ -5,11 +5,11 @@
 //! client ─► listen ─► tls ─► http ─► route ─► policy ─► balance ─► upstream ─► backend
 //!           who      SNI    bytes   which    may        which      one attempt,
 //!           calls    → cert ↔ msgs  pool     refuse     endpoint   pooled connection
-//!                ▲       ▲
-//!                │ Live  │ CertSlot
+//!                ▲       ▲                          ▲
+//!                │ Live  │ CertSlot                 │ Endpoint::standing
 //!            CONTROL PLANE  (control, a thread and a runtime of its own)
 //!   config ─► build ─► gateway ─► workers          admin: health, metrics, status
-//!   resolve: the addresses of names ─► build
+//!   resolve: the addresses of names ─► build         health: probes of every endpoint
 //! ```
 //!
 //! # In reading order
@@ -24,14 +24,15 @@
 //! * [`proxy::snapshot`] is a whole config, compiled; [`proxy::worker`] is what a worker owns; [`proxy::accept`] and
 //!   [`proxy::work`] are its loops.
 //! * [`control::config`] reads the file, [`control::build`] compiles it, [`control::gateway`] makes it live,
-//!   [`control::supervisor`] starts and ends the process.
+//!   [`control::supervisor`] starts and ends the process. [`control::health`] probes the endpoints of what is live.
 //! * [`base`] is what all of them stand on: checked values, settings, the coarse clock, buffers, counters, logs.
 //!
 //! # What always holds
 //!
 //! * Nothing imports upward, `proxy` never names `control`, and there is no import cycle. `tests/tidy` holds the floors.
-//! * Control writes, data reads, through two crossings: [`proxy::snapshot::Live`], the current snapshot, and
-//!   [`proxy::tls::CertSlot`], a certificate swapped in place. An exchange takes ONE snapshot and ends under it.
+//! * Control writes, data reads, through three crossings: [`proxy::snapshot::Live`], the current snapshot,
+//!   [`proxy::tls::CertSlot`], a certificate swapped in place, and [`proxy::balance::Standing`], whether an endpoint gets
+//!   requests. An exchange takes ONE snapshot and ends under it.
 //! * A connection lives and dies on one worker. Workers share the snapshot, the limits of connections, the endpoints with their
 //!   counts and what was measured of them, the cursor of each pool, and the buckets of rate limits; nothing else. Nothing is
 //!   locked for a request but the shard of a bucket, where a rate limit holds for it.
@@ -41,7 +42,9 @@
 //! * Every size, count and time is bounded. Deadlines are alarms on a coarse clock ([`base::alarm`]), not timers.
 //! * Workers dial addresses and never look up a name. [`control::resolve`] does, and an answer that differs is a new snapshot
 //!   of the same config; what was answered well is kept until there is another good answer.
-//! * A reload is all or nothing, and what has not changed goes on: connections, counts, tickets, certificates.
+//! * A pool with an endpoint always has one to ask: where probes leave too few, or none, those that are down are asked too.
+//! * A reload is all or nothing, and what has not changed goes on: connections, counts, tickets, certificates,
+//!   the health of backends.
 //! * A backend whose URL says `https` is verified before a byte of a request is written to it, or it is not spoken to.
 //! * A request that a backend may have acted on is not sent again, unless it is GET, HEAD or OPTIONS. What a backend of HTTP/2
 //!   declares unprocessed is, whatever it is.
@@ -61,9 +64,9 @@
 //!
 //! # To add a kind
 //!
-//! A balancing algorithm goes to [`proxy::balance`], a policy to [`proxy::policy`], a matcher to [`proxy::route`], an admin page
-//! to [`control::admin`]: one file, and its line in the folder's table. Whatever may refuse or change a request says in
-//! [`proxy::explain`] what it would do, in the place where the exchange asks it.
+//! A balancing algorithm goes to [`proxy::balance`], a policy to [`proxy::policy`], a matcher to [`proxy::route`], a kind of probe
+//! to [`control::health`], an admin page to [`control::admin`]: one file, and its line in the folder's table.
+//! Whatever may refuse or change a request says in [`proxy::explain`] what it would do, in the place where the exchange asks it.
 
 pub mod base;
 pub mod control;

@@ -9,6 +9,7 @@ use crate::control::accept::{Accepted, Refused, Source, Watched, accept, refused
 use crate::control::build::{Built, needed, readdressed};
 use crate::control::config::{self, Config, Workers};
 use crate::control::explain::Texts;
+use crate::control::health::Probes;
 use crate::control::inventory::Inventory;
 use crate::control::ports::Ports;
 use crate::control::resolve::Names;
@@ -23,6 +24,7 @@ pub struct Gateway {
     live: Accepted,
     ports: Ports,
     inventory: Inventory,
+    probes: Probes,
     /// Why the last reload changed nothing, one line a problem, and what it read.
     refused: Option<(String, Watched)>,
 }
@@ -35,8 +37,9 @@ fn needs_restart(config: &Config) -> (Workers, &Path, &config::Admin) {
 impl Gateway {
     /// The gateway on a config that was accepted, before anything listens.
     pub fn new(source: &Source, accepted: Accepted, shared: Arc<Shared>) -> Self {
-        let inventory = Inventory::new(&source.file);
-        Self { shared, source: source.clone(), live: accepted, ports: Ports::default(), inventory, refused: None }
+        let (inventory, probes) = (Inventory::new(&source.file), Probes::new(&shared.registry));
+        let (source, ports) = (source.clone(), Ports::default());
+        Self { shared, source, live: accepted, ports, inventory, probes, refused: None }
     }
 
     /// What is shown of it.
@@ -49,7 +52,7 @@ impl Gateway {
         Live::new(Arc::clone(&accepted.built.snapshot))
     }
 
-    /// Opens every listener and begins to serve.
+    /// Opens every listener and begins to serve, and to probe.
     ///
     /// # Errors
     /// The addresses that cannot be had, rendered.
@@ -57,6 +60,8 @@ impl Gateway {
         let opened = self.ports.open(&self.live.config, self.shared.places.len());
         let opened = opened.map_err(|problems| refused(&problems, &self.live.sources, self.live.watched.clone()))?;
         self.ports.hand_over(opened, &self.shared);
+        self.probes.follow(&self.live.built.snapshot.pools);
+        self.probes.start();
         self.went_live(None);
         Ok(())
     }
@@ -82,6 +87,7 @@ impl Gateway {
         let snapshot = &self.live.built.snapshot;
         self.shared.live.swap(Arc::clone(snapshot));
         before.remove_endpoints(snapshot);
+        self.probes.follow(&snapshot.pools);
     }
 
     /// Reads the config and the certificates again. All or nothing: where anything is wrong, everything stays as it is.

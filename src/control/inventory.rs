@@ -1,6 +1,6 @@
 //! What is shown of the running gateway: put together from the live snapshot whenever somebody asks.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,8 +9,8 @@ use std::time::{Instant, SystemTime};
 use time::OffsetDateTime;
 
 use crate::base::clock;
-use crate::base::metrics::Weights;
-use crate::control::admin::status::{Backend, Certificate, Listener, Pool, Problem, Status};
+use crate::base::metrics::OfBackends;
+use crate::control::admin::status::{Backend, Certificate, Health, Listener, Pool, Probe, Problem, Status};
 use crate::control::build;
 use crate::control::explain::{Texts, explained};
 use crate::proxy::balance::{self, Endpoint, Question};
@@ -137,10 +137,21 @@ impl Inventory {
     }
 
     /// The weight that each backend has now, by pool and backend.
-    pub fn weights(shared: &Shared) -> Weights {
+    pub fn weights(shared: &Shared) -> OfBackends {
         let of_pool = |pool: &Arc<balance::Pool>| {
             let weight = |backend| (key(pool, backend), pool.current_weight(backend));
             pool.backends.iter().map(weight).collect::<Vec<_>>()
+        };
+        shared.live.load().pools.iter().flat_map(of_pool).collect()
+    }
+
+    /// Whether each backend is up at one of its addresses at least, by pool and backend: 1, or 0.
+    pub fn up(shared: &Shared) -> OfBackends {
+        let of_pool = |pool: &Arc<balance::Pool>| {
+            let up = pool.endpoints.iter().filter(|endpoint| !endpoint.standing.is_down());
+            let up: HashSet<&str> = up.map(|endpoint| endpoint.url.text.as_str()).collect();
+            let number = |backend| (key(pool, backend), f64::from(u8::from(up.contains(backend.url.text.as_str()))));
+            pool.backends.iter().map(number).collect::<Vec<_>>()
         };
         shared.live.load().pools.iter().flat_map(of_pool).collect()
     }
@@ -181,9 +192,35 @@ fn pool(pool: &balance::Pool, sums: &Sums, unresolved: &HashMap<Question, String
             requests,
             failures,
             problem: backend.url.question().and_then(|question| unresolved.get(&question).cloned()),
+            up: endpoints().any(|endpoint| !endpoint.standing.is_down()),
+            health: endpoints().filter_map(|endpoint| health(endpoint)).collect(),
         }
     });
-    Pool { name: pool.name.clone(), balance: pool.algorithm().name().to_owned(), backends: backends.collect() }
+    Pool {
+        name: pool.name.clone(),
+        balance: pool.algorithm().name().to_owned(),
+        backends: backends.collect(),
+        asks_all: pool.asks_all(),
+    }
+}
+
+/// What the probes of an endpoint have found; nothing where it is not probed.
+fn health(endpoint: &Endpoint) -> Option<Health> {
+    let known = endpoint.health.known()?;
+    let probe = |probed: balance::Probed| Probe {
+        at: rfc3339(probed.at),
+        milliseconds: (probed.took.as_secs_f64() * 1e6).round() / 1e3,
+        problem: probed.problem,
+    };
+    Some(Health {
+        address: endpoint.address.to_string(),
+        state: if known.up { "up" } else { "down" }.to_owned(),
+        since: rfc3339(known.since),
+        seconds: clock::now().duration_since(known.since).unwrap_or_default().as_secs(),
+        reason: known.reason,
+        in_a_row: known.in_a_row,
+        last: known.last.map(probe),
+    })
 }
 
 fn certificate(certificate: &build::Certificate) -> Certificate {

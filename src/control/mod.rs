@@ -1,4 +1,4 @@
-//! The control plane: loads the config, builds snapshots, watches files, shows what is live.
+//! The control plane: loads the config, builds snapshots, watches files, probes backends, shows what is live.
 
 pub mod accept;
 pub mod admin;
@@ -8,6 +8,7 @@ pub mod config;
 pub mod demo;
 pub mod explain;
 pub mod gateway;
+pub mod health;
 pub mod inventory;
 pub mod ports;
 pub mod reload;

@@ -139,12 +139,13 @@ async fn admin_server(gateway: &Gateway) -> Result<Option<admin::Server>, String
     let AdminListen::Tcp(address) = &settings.listen else { return Ok(None) };
     let token = admin::Token::load_or_create(&settings.token_file).map_err(|error| line(&error))?;
     let (inventory, shared) = (gateway.inventory().clone(), Arc::clone(&gateway.shared));
-    let (ready, weighing) = (inventory.clone(), Arc::clone(&shared));
+    let (ready, weighing, probed) = (inventory.clone(), Arc::clone(&shared), Arc::clone(&shared));
     let (explaining, explained) = (inventory.clone(), Arc::clone(&shared));
     let sources = admin::Sources {
         registry: gateway.shared.registry.clone(),
         is_ready: Arc::new(move || ready.is_ready()),
         weights: Arc::new(move || Inventory::weights(&weighing)),
+        up: Arc::new(move || Inventory::up(&probed)),
         status: Arc::new(move || inventory.status(&shared)),
         explain: Arc::new(move |question: &Question| explaining.explain(&explained, question)),
     };

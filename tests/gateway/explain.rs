@@ -223,6 +223,7 @@ fn connections_that_are_one_too_many() {
     let gateway = Gateway::serving(&config);
     let mut first = gateway.connect("http");
     assert_eq!(first.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").status, 200);
+    gateway.access(|line| line["status"] == 200);
     agrees(&gateway, "GET http://a/", "hung max_connections -");
 
     gateway.save(&config.replace("max_connections", "max_connections_per_ip"));

@@ -58,8 +58,8 @@ acl         passes   the global list decides: it has nothing against 127.0.0.1
 rewrite     changes  the backend gets /x
 body_limit  passes   no body, and there may be 16 MiB
 
-POOL  BALANCE            CANDIDATE           ADDRESS      WEIGHT  ACTIVE  SCORE        PICKED
-p     least_connections  http://127.0.0.1:9  127.0.0.1:9  1       0       burden 0.00  yes
+POOL  BALANCE            CANDIDATE           ADDRESS      WEIGHT  STATE  ACTIVE  SCORE        PICKED
+p     least_connections  http://127.0.0.1:9  127.0.0.1:9  1       up     0       burden 0.00  yes
 
 => forwarded as /x?y to the pool p, there to http://127.0.0.1:9";
     assert_eq!(asks(&["https://localhost:8443/api//x?y"]), passing);

@@ -16,10 +16,11 @@ use crate::support::streams::Streams;
 use crate::websocket::HANDSHAKE;
 
 /// How the paragraph before each example that is added to the smallest begins.
-const WISHES: [&str; 23] = [
+const WISHES: [&str; 24] = [
     "**Other ports**",
     "**Weights.**",
     "**Other ways to choose a backend.**",
+    "**Health checks.**",
     "**A canary, and switching over.**",
     "**A mirror.**",
     "**Backends by name.**",

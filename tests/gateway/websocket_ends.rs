@@ -90,6 +90,30 @@ fn a_side_that_vanishes_takes_the_tunnel_with_it() {
 }
 
 #[test]
+fn the_last_words_of_a_backend_that_hangs_up_reach_a_client_that_still_sends() {
+    let ((go, told), (done, over)) = (mpsc::channel::<()>(), mpsc::channel());
+    let told = Mutex::new(told);
+    let backend = Script::playing(move |conversation| {
+        echo::switch(conversation);
+        told.lock().unwrap().recv().unwrap();
+        conversation.send("bye");
+        conversation.reset();
+        done.send(()).unwrap();
+    });
+    let mut gateway = Gateway::serving(&format!("{HTTP}{}", route_to(&[&backend])));
+    let mut client = gateway.client("http");
+    assert_eq!(client.ask(HANDSHAKE).status, 101);
+    // It finds all of it at once: what it passes on is refused before it has read what came.
+    gateway.while_frozen(|| {
+        go.send(()).unwrap();
+        over.recv().unwrap();
+        client.send(b"more");
+    });
+    assert_eq!(client.read_to_end(), b"bye");
+    assert_eq!(gateway.access(|line| line["status"] == 101)["response_bytes"], 3);
+}
+
+#[test]
 fn tunnel_idle_ends_a_silent_tunnel_and_leaves_a_lively_one() {
     let backend = echo::over_http1();
     let gateway =

@@ -13,6 +13,9 @@ from ground import Ground, compare, free_port
 MEBIBYTE = 1 << 20
 # From the caller's cancel to the backend's knowing of it.
 CANCEL_WITHIN = 0.1
+# How health is probed: of those that serve without haste, since the matrix keeps them busy.
+QUICK = 'interval = "1s", timeout = "1s", fall = 1'
+PATIENT = 'interval = "10s", timeout = "10s", fall = 1'
 OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
@@ -25,16 +28,26 @@ async def main():
 name = "h2c"
 path = "/peers.Probe/*"
 header = {{ "leg" = "h2c" }}
-pool = {{ protocol = "h2", backends = ["http://127.0.0.1:{plain.port}"] }}
+pool = {{ protocol = "h2", backends = ["http://127.0.0.1:{plain.port}"], health = {{ kind = "grpc", {PATIENT} }} }}
 [[route]]
 name = "h2"
 path = "/peers.Probe/*"
 header = {{ "leg" = "h2" }}
-pool = {{ protocol = "h2", backends = ["https://localhost:{secured.port}"], tls = {{ ca = "{ground.ca}" }} }}
+pool = {{ protocol = "h2", backends = ["https://localhost:{secured.port}"], tls = {{ ca = "{ground.ca}" }}, health = {{ kind = "grpc", service = "peers.Probe", {PATIENT} }} }}
 [[route]]
 path = "/peers.Down/*"
 pool = {{ protocol = "h2", backends = ["http://127.0.0.1:{free_port()}"] }}
+[[route]]
+name = "gone"
+path = "/peers.Gone/*"
+pool = {{ protocol = "h2", backends = ["http://127.0.0.1:{plain.port}"], health = {{ kind = "grpc", service = "peers.Gone", {QUICK} }} }}
+[[route]]
+name = "unknown"
+path = "/peers.Unknown/*"
+pool = {{ protocol = "h2", backends = ["http://127.0.0.1:{plain.port}"], health = {{ kind = "grpc", service = "peers.Unknown", {QUICK} }} }}
 """)
+        gateway.wait_for_event("backend is down", pool="gone", reason="NOT_SERVING")
+        gateway.wait_for_event("backend is down", pool="unknown", reason="grpc-status NOT_FOUND")
         trust = grpc.ssl_channel_credentials(ground.ca.read_bytes())
         channels = {
             "straight": aio.insecure_channel(f"127.0.0.1:{plain.port}", OPTIONS),
@@ -46,6 +59,9 @@ pool = {{ protocol = "h2", backends = ["http://127.0.0.1:{free_port()}"] }}
         columns = {name: await Matrix(name, channel, legs.get(name)).run() for name, channel in channels.items()}
         compare(columns)
         refusals(f"localhost:{gateway.port}", trust)
+        down = [line for line in gateway.lines if '"backend is down"' in line]
+        if len(down) != 2:
+            raise SystemExit(f"backends that serve were probed and are down: {down}")
         for channel in channels.values():
             await channel.close()
 

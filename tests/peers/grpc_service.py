@@ -100,6 +100,14 @@ def moment(name):
     return cancelled.setdefault(name, asyncio.get_running_loop().create_future())
 
 
+async def check(message, context):
+    """grpc.health.v1.Health/Check: of the services that it knows one is well."""
+    states = {b"\x0a\x0bpeers.Probe": b"\x08\x01", b"": b"\x08\x01", b"\x0a\x0apeers.Gone": b"\x08\x02"}
+    if message not in states:
+        await context.abort(StatusCode.NOT_FOUND, "no such service")
+    return states[message]
+
+
 METHODS = {
     "Echo": grpc.unary_unary_rpc_method_handler(echo),
     "Metadata": grpc.unary_unary_rpc_method_handler(metadata),
@@ -118,7 +126,9 @@ METHODS = {
 async def main(pair):
     server = aio.server(options=[("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)],
                         compression=grpc.Compression.Gzip)
-    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("peers.Probe", METHODS)])
+    health = {"Check": grpc.unary_unary_rpc_method_handler(check)}
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("peers.Probe", METHODS),
+                                     grpc.method_handlers_generic_handler("grpc.health.v1.Health", health)])
     if pair:
         certificate, key = (open(file, "rb").read() for file in pair)
         port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(key, certificate)]))

@@ -8,7 +8,7 @@ use crate::{none, root};
 
 /// The keys that a test changes: the test, by file and name, and the keys as they stand in `config/reference.toml`, with `*` for a
 /// name that users choose.
-const SEEN: [(&str, &str, &[&str]); 74] = [
+const SEEN: [(&str, &str, &[&str]); 79] = [
     ("keys_process", "include_brings_in_other_files_which_are_watched_too", &["include"]),
     ("keys_process", "state_dir_is_where_the_gateway_keeps_what_it_makes", &["server.state_dir"]),
     ("keys_process", "workers_is_the_number_of_threads_that_serve", &["server.workers"]),
@@ -142,6 +142,19 @@ const SEEN: [(&str, &str, &[&str]); 74] = [
     ),
     ("balancing", "each_value_of_hash_by_has_its_backend", &["pool.*.hash_by"]),
     ("balancing", "a_backup_is_asked_only_where_the_others_cannot_be", &["pool.*.backends.backup"]),
+    (
+        "health",
+        "a_backend_is_down_after_fall_failures_and_up_after_rise_good_answers",
+        &["pool.*.health.path", "pool.*.health.fall", "pool.*.health.rise", "pool.*.health.interval"],
+    ),
+    (
+        "health",
+        "a_probe_asks_as_its_keys_say",
+        &["pool.*.health.status", "pool.*.health.host", "pool.*.health.port", "pool.*.health.timeout"],
+    ),
+    ("health_kinds", "grpc_health_of_a_service_decides", &["pool.*.health.kind", "pool.*.health.service"]),
+    ("health_shares", "where_too_few_are_up_all_are_asked", &["pool.*.panic"]),
+    ("health_shares", "a_backend_that_comes_back_begins_with_a_small_share", &["pool.*.slow_start"]),
     ("names", "another_name_server_is_asked_as_soon_as_it_is_saved", &["server.resolver"]),
     ("names", "without_an_interval_names_are_asked_for_at_reloads_only", &["pool.*.resolve"]),
     ("keys", "without_attempts_nothing_is_sent_again", &["pool.*.retry.attempts"]),

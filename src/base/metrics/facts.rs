@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::exposition::{Kind, Visitor};
 
-/// Weights by pool and backend.
-pub type Weights = BTreeMap<(String, String), f64>;
+/// A number for each pool and backend.
+pub type OfBackends = BTreeMap<(String, String), f64>;
 
 /// What came of a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,8 @@ pub(super) struct Facts {
     pub(super) dropped_lines: Arc<AtomicU64>,
     pub(super) rate_limit_keys: Arc<AtomicU64>,
     certificates: Mutex<BTreeMap<String, i64>>,
-    weights: Mutex<Weights>,
+    weights: Mutex<OfBackends>,
+    up: Mutex<OfBackends>,
 }
 
 impl Facts {
@@ -45,8 +46,12 @@ impl Facts {
         *self.certificates.lock().unwrap_or_else(PoisonError::into_inner) = expiries;
     }
 
-    pub(super) fn state_weights(&self, weights: Weights) {
+    pub(super) fn state_weights(&self, weights: OfBackends) {
         *self.weights.lock().unwrap_or_else(PoisonError::into_inner) = weights;
+    }
+
+    pub(super) fn state_up(&self, up: OfBackends) {
+        *self.up.lock().unwrap_or_else(PoisonError::into_inner) = up;
     }
 
     pub(super) fn visit(&self, visitor: &mut dyn Visitor) {
@@ -63,9 +68,13 @@ impl Facts {
             "The share of requests a backend gets now, relative to the others of its pool.",
             Kind::Gauge,
         );
-        for ((pool, backend), weight) in self.weights.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            visitor.sample("", &[("pool", pool), ("backend", backend)], *weight);
-        }
+        of_backends(&self.weights, visitor);
+        visitor.family(
+            "portcullis_backend_up",
+            "1 where a backend is up, at one of its addresses at least; 0 where its probes fail or its name has no address.",
+            Kind::Gauge,
+        );
+        of_backends(&self.up, visitor);
         visitor.family(
             "portcullis_config_generation",
             "The number of the config that is live; each applied one is one more.",
@@ -88,6 +97,12 @@ impl Facts {
             Kind::Counter,
         );
         visitor.sample("", &[], count(self.dropped_lines.load(Relaxed)));
+    }
+}
+
+fn of_backends(numbers: &Mutex<OfBackends>, visitor: &mut dyn Visitor) {
+    for ((pool, backend), number) in numbers.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        visitor.sample("", &[("pool", pool), ("backend", backend)], *number);
     }
 }
 

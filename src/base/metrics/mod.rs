@@ -13,7 +13,7 @@ mod process;
 mod registry;
 mod worker;
 
-pub use facts::{Reload, Weights};
+pub use facts::{OfBackends, Reload};
 pub use label::Label;
 pub use registry::{CONTENT_TYPE, Registry};
 pub use worker::{Handshake, Worker};

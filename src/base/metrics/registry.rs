@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::cell::{BOUNDS, Cell, Counter, Distribution, Histogram};
 use super::exposition::{Exposition, Kind, Totals, Visitor};
-use super::facts::{Facts, Reload, Weights, count, whole};
+use super::facts::{Facts, OfBackends, Reload, count, whole};
 use super::family::{Family, Key};
 use super::label::{Label, Labels, text_of};
 use super::process;
@@ -41,6 +41,7 @@ pub(super) struct Families {
     pub(super) backend_active: Family<Counter, 2>,
     pub(super) backend_requests: Family<Counter, 3>,
     pub(super) backend_responses: Family<Histogram, 2>,
+    pub(super) probes: Family<Counter, 3>,
     pub(super) panics: Family<Counter, 0>,
 }
 
@@ -83,8 +84,13 @@ impl Registry {
     }
 
     /// States the weight of every backend. Replaces what was stated before.
-    pub fn set_weights(&self, weights: Weights) {
+    pub fn set_weights(&self, weights: OfBackends) {
         self.0.facts.state_weights(weights);
+    }
+
+    /// States which backends are up: 1, or 0. Replaces what was stated before.
+    pub fn set_up(&self, up: OfBackends) {
+        self.0.facts.state_up(up);
     }
 
     /// Where the log counts lines it could not write.
@@ -173,6 +179,8 @@ impl Scrape<'_> {
         self.counter("portcullis_backend_requests_total", help, &families.backend_requests, names);
         let help = "From sending a request to the head of the backend's answer.";
         self.histogram("portcullis_backend_response_seconds", help, &families.backend_responses, ["pool", "backend"]);
+        let help = "Probes of a backend's health, and what came of them.";
+        self.counter("portcullis_health_probes_total", help, &families.probes, names);
     }
 
     fn counter<const N: usize>(

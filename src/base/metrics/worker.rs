@@ -31,6 +31,7 @@ struct Locals {
     backend_active: Local<Counter, 2>,
     backend_requests: Local<Counter, 3>,
     backend_responses: Local<Histogram, 2>,
+    probes: Local<Counter, 3>,
     panics: Local<Counter, 0>,
 }
 
@@ -65,6 +66,7 @@ impl Worker {
             backend_active: Local::default(),
             backend_requests: Local::default(),
             backend_responses: Local::default(),
+            probes: Local::default(),
             panics: Local::default(),
         }))
     }
@@ -141,6 +143,12 @@ impl Worker {
         if let Some(response) = response {
             self.0.backend_responses.with(&families.backend_responses, [pool, backend], |cell| cell.observe(response));
         }
+    }
+
+    /// A probe of a backend ended; `outcome` says how.
+    pub fn probed(&self, pool: Label, backend: Label, outcome: &'static str) {
+        let key = [pool, backend, self.name(outcome)];
+        self.0.probes.with(&self.0.registry.families().probes, key, |cell| cell.add(1));
     }
 
     /// A panic was caught; it cost its connection.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub use server::{BindError, Server};
 pub use token::Token;
 
-use crate::base::metrics::{Registry, Weights};
+use crate::base::metrics::{OfBackends, Registry};
 use crate::proxy::explain::{Explanation, Question, Unaskable};
 
 /// Where explanations are found on the admin listener.
@@ -32,7 +32,9 @@ pub struct Sources {
     /// Whether every listener accepts and no drain has begun.
     pub is_ready: Arc<dyn Fn() -> bool + Send + Sync>,
     /// The weight that each backend has now, by pool and backend.
-    pub weights: Arc<dyn Fn() -> Weights + Send + Sync>,
+    pub weights: Arc<dyn Fn() -> OfBackends + Send + Sync>,
+    /// Which backends are up, by pool and backend: 1, or 0.
+    pub up: Arc<dyn Fn() -> OfBackends + Send + Sync>,
     /// What is live.
     pub status: Arc<dyn Fn() -> status::Status + Send + Sync>,
     /// What would become of a request.

@@ -77,6 +77,8 @@ pub struct Pool {
     pub balance: String,
     /// In the order of the config.
     pub backends: Vec<Backend>,
+    /// Whether too few backends are up, or none, so that those that are down are asked too.
+    pub asks_all: bool,
 }
 
 /// One backend of a pool.
@@ -100,6 +102,42 @@ pub struct Backend {
     /// Of these, how many failed.
     pub failures: u64,
     /// Why its name does not resolve; none where it does or is an address. Its last addresses serve on.
+    pub problem: Option<String>,
+    /// Whether it is up at one of its addresses at least. What is not probed is.
+    pub up: bool,
+    /// What its probes have found, for each of its addresses; empty where it is not probed.
+    pub health: Vec<Health>,
+}
+
+/// What the probes of one address of a backend have found.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Health {
+    /// As in the backend's `addresses`.
+    pub address: String,
+    /// `up` or `down`. It begins up.
+    pub state: String,
+    /// Since when, RFC 3339; what has always been up: since it is probed.
+    pub since: String,
+    /// The same in seconds until now.
+    pub seconds: u64,
+    /// What made it down; none while it is up.
+    pub reason: Option<String>,
+    /// How many probes in a row ended as the last one did: well or not.
+    pub in_a_row: u32,
+    /// The last probe; none before the first has ended.
+    pub last: Option<Probe>,
+}
+
+/// One probe.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Probe {
+    /// When it ended, RFC 3339.
+    pub at: String,
+    /// How long it took.
+    pub milliseconds: f64,
+    /// Why it failed; none where it was good.
     pub problem: Option<String>,
 }
 

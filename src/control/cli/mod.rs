@@ -8,6 +8,7 @@ mod completions;
 mod config;
 mod demo;
 mod explain;
+mod health;
 mod run;
 mod shown;
 mod status;

@@ -83,7 +83,8 @@ fn verdicts(verdicts: &[Verdict]) -> String {
 
 /// What a backend gets, and who may be it.
 fn sent(backend: &Backend) -> String {
-    let mut table = Table::new(["POOL", "BALANCE", "CANDIDATE", "ADDRESS", "WEIGHT", "ACTIVE", "SCORE", "PICKED"]);
+    let mut table =
+        Table::new(["POOL", "BALANCE", "CANDIDATE", "ADDRESS", "WEIGHT", "STATE", "ACTIVE", "SCORE", "PICKED"]);
     for pool in &backend.pools {
         for candidate in &pool.candidates {
             let Candidate { url, address, active, .. } = candidate;
@@ -91,7 +92,8 @@ fn sent(backend: &Backend) -> String {
             let picked = if candidate.picked { "yes" } else { "" };
             let weight = format!("{}{}", candidate.weight, if candidate.backup { ", backup" } else { "" });
             let (score, active) = (score(pool, candidate), active.to_string());
-            table.row([name, balance, url.clone(), address.clone(), weight, active, score, picked.to_owned()]);
+            let state = if candidate.available { "up" } else { "down" }.to_owned();
+            table.row([name, balance, url.clone(), address.clone(), weight, state, active, score, picked.to_owned()]);
         }
     }
     let more = backend.pools.iter().filter(|pool| pool.more > 0);

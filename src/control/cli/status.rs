@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::ask::{Address, Gateway};
-use super::table::{Table, plain};
+use super::health;
+use super::table::{Table, ago, plain};
 use crate::control::admin::status::{Backend, PATH, Problem, Status};
 
 pub(super) const EXAMPLES: &str = "\
@@ -113,7 +114,8 @@ fn listeners(status: &Status) -> String {
 }
 
 fn pools(status: &Status) -> String {
-    let mut table = Table::new(["POOL", "BALANCE", "BACKEND", "ADDRESSES", "WEIGHT", "ACTIVE", "REQUESTS", "FAILURES"]);
+    let mut table =
+        Table::new(["POOL", "BALANCE", "BACKEND", "ADDRESSES", "WEIGHT", "HEALTH", "ACTIVE", "REQUESTS", "FAILURES"]);
     let mut problems = String::new();
     for pool in &status.pools {
         for backend in &pool.backends {
@@ -123,7 +125,7 @@ fn pools(status: &Status) -> String {
                     .map(|number: u64| number.to_string());
             let weight = weight(backend);
             let (name, balance, url) = (pool.name.clone(), pool.balance.clone(), backend.url.clone());
-            table.row([name, balance, url, addresses, weight, active, requests, failures]);
+            table.row([name, balance, url, addresses, weight, health::cell(backend), active, requests, failures]);
             if let Some(problem) = &backend.problem {
                 problems += &format!("  {}\n", plain(&format!("{}: {problem}", backend.url)));
             }
@@ -132,7 +134,7 @@ fn pools(status: &Status) -> String {
     if !problems.is_empty() {
         problems.insert_str(0, "Names that do not resolve; the addresses they had last serve on:\n");
     }
-    table.show() + &problems
+    table.show() + &problems + &health::told(&status.pools)
 }
 
 /// The weight that the config gives a backend; what it is now, where that is another; and whether it stands back.
@@ -163,17 +165,6 @@ fn certificates(status: &Status) -> String {
         problems.insert_str(0, "Changed files that were refused; the certificates above serve on:\n");
     }
     table.show() + &problems
-}
-
-/// The two largest units of a length of time.
-fn ago(seconds: u64) -> String {
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds}s"),
-        (0, 0, _) => format!("{minutes}m {}s", seconds % 60),
-        (0, _, _) => format!("{hours}h {minutes}m"),
-        _ => format!("{days}d {hours}h"),
-    }
 }
 
 fn number(number: u64, name: &str) -> String {
@@ -211,6 +202,7 @@ mod tests {
                 name: "web".into(),
                 balance: "round_robin".into(),
                 backends: vec![backend("http://a:80", 5), backend("http://bb:80", 1)],
+                ..Pool::default()
             }],
             ..Status::default()
         }
@@ -225,9 +217,9 @@ mod tests {
              LISTENER  ADDRESSES    TLS  CONNECTIONS\n\
              https     0.0.0.0:443  yes  3\n\
              \n\
-             POOL  BALANCE      BACKEND       ADDRESSES  WEIGHT  ACTIVE  REQUESTS  FAILURES\n\
-             web   round_robin  http://a:80   1          5       0       9         0\n\
-             web   round_robin  http://bb:80  1          1       0       9         0\n"
+             POOL  BALANCE      BACKEND       ADDRESSES  WEIGHT  HEALTH  ACTIVE  REQUESTS  FAILURES\n\
+             web   round_robin  http://a:80   1          5       -       0       9         0\n\
+             web   round_robin  http://bb:80  1          1       -       0       9         0\n"
         );
     }
 

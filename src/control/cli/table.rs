@@ -1,4 +1,4 @@
-//! Tables for people: aligned columns, plain text.
+//! Tables for people: aligned columns, plain text, lengths of time.
 
 /// Rows below a heading; every row has as many cells as the heading.
 pub(super) struct Table<const N: usize> {
@@ -38,6 +38,17 @@ impl<const N: usize> Table<N> {
 /// The text without what could move the cursor or end the line.
 pub(super) fn plain(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
+}
+
+/// The two largest units of a length of time.
+pub(super) fn ago(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m {}s", seconds % 60),
+        (0, _, _) => format!("{hours}h {minutes}m"),
+        _ => format!("{days}d {hours}h"),
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Instant;
 
-use super::asking::{Asking, Members};
+use super::asking::{Members, Pick};
 use super::foresight::Foresight;
 use super::load::{Averages, Load, TICKS, since, tick};
 use super::{Balancer, draw::Draw};
@@ -48,25 +48,25 @@ impl Adaptive {
 }
 
 impl Balancer for Adaptive {
-    fn pick(&self, members: &Members, asking: &Asking<'_>) -> Option<usize> {
-        self.adapt(members, asking.now);
+    fn pick(&self, members: &Members, pick: &Pick<'_>) -> Option<usize> {
+        self.adapt(members, pick.asking.now);
         let mut drawn = 0;
         for _ in 0..MOST_DRAWS {
             let random = fastrand::u64(..);
             drawn = self.draw.index((random >> 32) as u32)?;
             // 24 bits are what a float holds exactly.
             let part = (random as u32 >> 8) as f32 / (1 << 24) as f32;
-            if part < members.endpoint(drawn).load.factor() && members.may(drawn, asking) {
+            if part < members.endpoint(drawn).load.factor() && members.may(drawn, pick) {
                 return Some(drawn);
             }
         }
-        members.open(drawn, asking).next()
+        members.open(drawn, pick).next()
     }
 
     /// The weights as they were adapted last.
-    fn foresee(&self, members: &Members, asking: &Asking<'_>) -> Foresight {
+    fn foresee(&self, members: &Members, pick: &Pick<'_>) -> Foresight {
         let weight = |index: usize| members.weights()[index] as f32 * members.endpoint(index).load.factor();
-        Foresight::scored(members.only(asking), "current_weight", members, weight)
+        Foresight::scored(members.only(pick), "current_weight", members, weight)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::adaptive::Adaptive;
-use super::asking::{Asking, Members};
+use super::asking::{Members, Pick};
 use super::ewma::Ewma;
 use super::foresight::Foresight;
 use super::hash::Hash;
@@ -17,10 +17,10 @@ use crate::base::settings::{Node, Setting, Shape};
 /// Chooses among endpoints. Workers share it: it may count, but never waits.
 pub(super) trait Balancer: std::fmt::Debug + Send + Sync {
     /// The index of the endpoint for a request; never one where it was before. None where it was everywhere.
-    fn pick(&self, members: &Members, asking: &Asking<'_>) -> Option<usize>;
+    fn pick(&self, members: &Members, pick: &Pick<'_>) -> Option<usize>;
 
     /// What it goes by at this moment, and whom it would pick where that is certain. Takes no turn and draws nothing.
-    fn foresee(&self, members: &Members, asking: &Asking<'_>) -> Foresight;
+    fn foresee(&self, members: &Members, pick: &Pick<'_>) -> Foresight;
 }
 
 /// `balance`. `weighted` and `weighted_round_robin` are accepted for `round_robin`, which honours weights, as all do.

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Endpoint;
 use crate::proxy::message::Request;
@@ -18,6 +18,64 @@ pub struct Asking<'a> {
     pub request: &'a Request,
     /// When.
     pub now: Instant,
+}
+
+/// Which endpoints a pick is among.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Among {
+    /// All of them: nothing is known against any.
+    All,
+    /// Those that are available, and of those that begin slowly only as many requests go there as they are to get.
+    Ready,
+    /// Those that are available.
+    Available,
+    /// Those that are down as well: there are too few others.
+    Down,
+}
+
+/// One pick.
+#[derive(Clone, Copy)]
+pub(super) struct Pick<'a> {
+    pub(super) asking: &'a Asking<'a>,
+    among: Among,
+    slow_start: Option<Duration>,
+    /// From 0 to 1: an endpoint whose share is smaller is not picked.
+    luck: f32,
+}
+
+impl<'a> Pick<'a> {
+    /// Among all endpoints.
+    pub(super) fn free(asking: &'a Asking<'a>) -> Self {
+        Self { asking, among: Among::All, slow_start: None, luck: 0.0 }
+    }
+
+    /// Among some.
+    pub(super) fn among(asking: &'a Asking<'a>, among: Among, slow_start: Option<Duration>) -> Self {
+        let luck = if among == Among::Ready { fastrand::f32() } else { 0.0 };
+        Self { asking, among, slow_start, luck }
+    }
+
+    /// The same, for a key with this number: it has the same luck each time.
+    pub(super) fn of_key(self, number: u64) -> Self {
+        // 24 bits are what a float holds exactly.
+        let luck = (number >> 40) as f32 / (1 << 24) as f32;
+        Self { luck, ..self }
+    }
+
+    /// Whether every endpoint will do.
+    pub(super) fn is_free(&self) -> bool {
+        self.among == Among::All && self.asking.tried.is_empty()
+    }
+
+    fn is_for(&self, endpoint: &Endpoint) -> bool {
+        let standing = &endpoint.standing;
+        let may = match self.among {
+            Among::All | Among::Down => true,
+            Among::Ready => standing.is_available() && self.luck < standing.warmth(self.asking.now, self.slow_start),
+            Among::Available => standing.is_available(),
+        };
+        may && !self.asking.tried.contains(&endpoint.id)
+    }
 }
 
 /// The endpoints that an algorithm chooses among. Each has a weight.
@@ -60,21 +118,21 @@ impl Members {
         self.endpoints[index].load.active() as f32 * self.burdens[index]
     }
 
-    /// Whether the request may go there: it was not there before.
-    pub(super) fn may(&self, index: usize, asking: &Asking<'_>) -> bool {
-        // Nearly every request is asked for once.
-        asking.tried.is_empty() || !asking.tried.contains(&self.endpoints[index].id)
+    /// Whether the request may go there.
+    pub(super) fn may(&self, index: usize, pick: &Pick<'_>) -> bool {
+        // Nearly every pick is among all.
+        pick.is_free() || pick.is_for(&self.endpoints[index])
     }
 
     /// The one where the request may go, where there is but one.
-    pub(super) fn only(&self, asking: &Asking<'_>) -> Option<usize> {
-        let mut open = self.open(0, asking);
+    pub(super) fn only(&self, pick: &Pick<'_>) -> Option<usize> {
+        let mut open = self.open(0, pick);
         open.next().filter(|_| open.next().is_none())
     }
 
     /// Those where the request may go, beginning at `start`.
-    pub(super) fn open<'a>(&'a self, start: usize, asking: &'a Asking<'_>) -> impl Iterator<Item = usize> + 'a {
+    pub(super) fn open<'a>(&'a self, start: usize, pick: &'a Pick<'_>) -> impl Iterator<Item = usize> + 'a {
         let count = self.count();
-        (start..count).chain(0..start.min(count)).filter(|index| self.may(*index, asking))
+        (start..count).chain(0..start.min(count)).filter(|index| self.may(*index, pick))
     }
 }

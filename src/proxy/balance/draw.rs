@@ -1,5 +1,10 @@
 //! Drawing at random by weight, in one step whatever the number (the alias method).
 
+use super::asking::{Members, Pick};
+
+/// How often is drawn before whoever is next is taken.
+const MOST_DRAWS: u32 = 32;
+
 /// What is drawn from: a slot for each index, which all are as likely. A slot is shared by its own index and another.
 #[derive(Debug)]
 pub(super) struct Draw(Box<[Slot]>);
@@ -42,6 +47,19 @@ impl Draw {
         let at = (scaled >> 32) as usize;
         let slot = self.0.get(at)?;
         Some(if (scaled as u32) < slot.own { at } else { slot.other as usize })
+    }
+
+    /// One of those where the request may go, by weight; none where there is none.
+    pub(super) fn among(&self, members: &Members, pick: &Pick<'_>) -> Option<usize> {
+        let mut drawn = 0;
+        for _ in 0..MOST_DRAWS {
+            drawn = self.index(fastrand::u32(..))?;
+            if members.may(drawn, pick) {
+                return Some(drawn);
+            }
+        }
+        // Nearly all of the weight is where it may not go.
+        members.open(drawn, pick).next()
     }
 }
 

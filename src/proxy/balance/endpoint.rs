@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use super::{BackendUrl, Load, Reach};
+use super::standing::Changes;
+use super::{BackendUrl, Health, Load, Reach, Standing};
 use crate::base::metrics::Label;
 use crate::proxy::tls::Peer;
 
@@ -45,6 +46,10 @@ pub struct Endpoint {
     pub peer: Option<Peer>,
     /// Whether connections to it can be opened.
     pub reach: Reach,
+    /// Whether it gets requests.
+    pub standing: Standing,
+    /// What its probes have found.
+    pub health: Health,
     /// What it bears and how it answers.
     pub load: Load,
     removed: AtomicBool,
@@ -53,8 +58,14 @@ pub struct Endpoint {
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 impl Endpoint {
-    /// A new endpoint that serves nothing yet.
-    pub fn new((url, address): (BackendUrl, Address), label: Label, peer: Option<Peer>) -> Self {
+    /// A new endpoint that serves nothing yet, of a pool whose changes these are.
+    pub fn new(
+        (url, address): (BackendUrl, Address),
+        label: Label,
+        peer: Option<Peer>,
+        changes: &Arc<Changes>,
+    ) -> Self {
+        let now = Instant::now();
         Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             url,
@@ -62,7 +73,9 @@ impl Endpoint {
             label,
             peer,
             reach: Reach::default(),
-            load: Load::new(Instant::now()),
+            standing: Standing::new(now, Arc::clone(changes)),
+            health: Health::default(),
+            load: Load::new(now),
             removed: AtomicBool::new(false),
         }
     }

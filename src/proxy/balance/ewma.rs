@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::asking::{Asking, Members};
+use super::asking::{Members, Pick};
 use super::foresight::Foresight;
 use super::p2c::{cheapest, lighter};
 use super::{Balancer, draw::Draw};
@@ -26,20 +26,20 @@ impl Ewma {
 }
 
 impl Balancer for Ewma {
-    fn pick(&self, members: &Members, asking: &Asking<'_>) -> Option<usize> {
-        let cost = |index| cost(members, index, asking.now);
-        let lighter = lighter(&self.0, members, asking, cost)?;
+    fn pick(&self, members: &Members, pick: &Pick<'_>) -> Option<usize> {
+        let cost = |index| cost(members, index, pick.asking.now);
+        let lighter = lighter(&self.0, members, pick, cost)?;
         // Both of the two want to be left alone, or there is no other.
-        if members.endpoint(lighter).load.is_held(asking.now) {
-            cheapest(&self.0, members, asking, cost)
+        if members.endpoint(lighter).load.is_held(pick.asking.now) {
+            cheapest(&self.0, members, pick, cost)
         } else {
             Some(lighter)
         }
     }
 
-    fn foresee(&self, members: &Members, asking: &Asking<'_>) -> Foresight {
-        let millis = |index| cost(members, index, asking.now) / 1_000.0;
-        Foresight::scored(members.only(asking), "cost_ms", members, millis)
+    fn foresee(&self, members: &Members, pick: &Pick<'_>) -> Foresight {
+        let millis = |index| cost(members, index, pick.asking.now) / 1_000.0;
+        Foresight::scored(members.only(pick), "cost_ms", members, millis)
     }
 }
 

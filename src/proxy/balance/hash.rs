@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::asking::{Asking, Members};
+use super::asking::{Members, Pick};
 use super::foresight::Foresight;
 use super::key::Key;
 use super::{Address, Balancer, Endpoint, HashBy, round_robin::RoundRobin};
@@ -38,31 +38,33 @@ impl Hash {
 }
 
 impl Balancer for Hash {
-    fn pick(&self, members: &Members, asking: &Asking<'_>) -> Option<usize> {
-        match self.key.hash(asking) {
-            Some(hash) => self.owner(hash, members, asking),
-            None => self.order.pick(members, asking),
+    fn pick(&self, members: &Members, pick: &Pick<'_>) -> Option<usize> {
+        match self.key.hash(pick.asking) {
+            Some(hash) => self.owner(hash, members, pick),
+            None => self.order.pick(members, pick),
         }
     }
 
-    fn foresee(&self, members: &Members, asking: &Asking<'_>) -> Foresight {
-        match self.key.hash(asking) {
-            Some(hash) => Foresight { pick: self.owner(hash, members, asking), scores: None },
-            None => self.order.foresee(members, asking),
+    fn foresee(&self, members: &Members, pick: &Pick<'_>) -> Foresight {
+        match self.key.hash(pick.asking) {
+            Some(hash) => Foresight { pick: self.owner(hash, members, pick), scores: None },
+            None => self.order.foresee(members, pick),
         }
     }
 }
 
 impl Hash {
     /// Whose a key is.
-    fn owner(&self, hash: u64, members: &Members, asking: &Asking<'_>) -> Option<usize> {
+    fn owner(&self, hash: u64, members: &Members, pick: &Pick<'_>) -> Option<usize> {
         let slot = hash >> (u64::BITS - SLOT_BITS);
+        // Where an endpoint begins slowly, the same keys go there first each time.
+        let pick = &pick.of_key(stable::mix(hash));
         let owner = self.owners.get(slot as usize).map_or(0, |owner| usize::from(*owner));
-        if owner < members.count() && members.may(owner, asking) {
+        if owner < members.count() && members.may(owner, pick) {
             return Some(owner);
         }
         // The next in line for this slot: everybody who sends again goes to the same one.
-        self.contest.winner(slot, |index| members.may(index, asking))
+        self.contest.winner(slot, |index| members.may(index, pick))
     }
 }
 

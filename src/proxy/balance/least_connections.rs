@@ -1,7 +1,7 @@
 //! The endpoint with the fewest requests in flight for its weight. Among equal ones the weights decide, as they do for
 //! `round_robin`.
 
-use super::asking::{Asking, Members};
+use super::asking::{Members, Pick};
 use super::foresight::Foresight;
 use super::{Balancer, round_robin::RoundRobin};
 
@@ -16,20 +16,21 @@ impl LeastConnections {
 }
 
 impl Balancer for LeastConnections {
-    fn pick(&self, members: &Members, asking: &Asking<'_>) -> Option<usize> {
-        lightest(members, asking, self.0.next()?)
+    fn pick(&self, members: &Members, pick: &Pick<'_>) -> Option<usize> {
+        lightest(members, pick, self.0.pick(members, pick)?)
     }
 
-    fn foresee(&self, members: &Members, asking: &Asking<'_>) -> Foresight {
-        let pick = self.0.upcoming().next().and_then(|start| lightest(members, asking, start));
-        Foresight::scored(pick, "burden", members, |index| members.burden(index))
+    fn foresee(&self, members: &Members, pick: &Pick<'_>) -> Foresight {
+        let start = self.0.foresee(members, pick).pick;
+        let lightest = start.and_then(|start| lightest(members, pick, start));
+        Foresight::scored(lightest, "burden", members, |index| members.burden(index))
     }
 }
 
 /// The one with the fewest requests for its weight; of equal ones the first from `start` on.
-fn lightest(members: &Members, asking: &Asking<'_>, start: usize) -> Option<usize> {
+fn lightest(members: &Members, pick: &Pick<'_>, start: usize) -> Option<usize> {
     let mut best: Option<(usize, f32)> = None;
-    for index in members.open(start, asking) {
+    for index in members.open(start, pick) {
         let burden = members.burden(index);
         if burden == 0.0 {
             return Some(index);

@@ -7,24 +7,28 @@
 mod adaptive;
 mod algorithm;
 mod asking;
+mod census;
 mod draw;
 mod endpoint;
 mod ewma;
 mod foresight;
 mod hash;
 mod hash_by;
+mod health;
 mod key;
 mod least_connections;
 mod load;
 mod p2c;
 mod peak;
 mod pool;
+mod protocol;
 mod random;
 mod reach;
 mod resolution;
 mod round_robin;
 mod settings;
 mod spread;
+mod standing;
 mod url;
 
 pub use algorithm::Algorithm;
@@ -33,11 +37,14 @@ pub use asking::Asking;
 pub use endpoint::{Active, Address, Endpoint};
 pub use foresight::{Candidate, Prospect};
 pub use hash_by::HashBy;
+pub use health::{Check, CheckKind, Health, HealthSettings, Known, Pace, Probed, StatusRange};
 pub use load::{Load, Measures, Outcome};
 pub use pool::{Backend, Pool};
+pub use protocol::{Protocol, SendProxy};
 pub use reach::Reach;
 pub use resolution::{Found, Kind, Question, Resolution, Resolve};
-pub use settings::{BackendSettings, Protocol, RetrySettings, SendProxy, Settings};
+pub use settings::{BackendSettings, RetrySettings, Settings};
+pub use standing::{Changes, Standing};
 pub use url::{BackendUrl, Target};
 
 #[cfg(test)]

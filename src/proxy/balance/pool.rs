@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::spread::{Share, Shares, Spread};
+use super::standing::Changes;
 use super::{Address, Algorithm, Asking, BackendSettings, BackendUrl, Endpoint, Measures};
-use super::{Prospect, Protocol, Resolution, SendProxy, Settings};
+use super::{Check, Prospect, Protocol, Resolution, SendProxy, Settings};
 use crate::base::metrics::{Label, Registry};
 use crate::proxy::tls::{BackendTls, Peer};
 
@@ -29,9 +30,13 @@ pub struct Pool {
     pub pool_lifetime: Option<Duration>,
     /// Which HTTP its backends are spoken to in.
     pub protocol: Protocol,
+    /// How its endpoints are probed, where they are.
+    pub health: Option<Arc<Check>>,
     /// What connections to its backends begin with.
     pub send_proxy: SendProxy,
     spread: Arc<Spread>,
+    /// Of the standing of its endpoints, over all its snapshots.
+    changes: Arc<Changes>,
 }
 
 /// One backend as the config has it.
@@ -69,6 +74,9 @@ impl Pool {
             .flat_map(|pool| &pool.endpoints)
             .map(|endpoint| ((endpoint.url.text.as_str(), &endpoint.address), endpoint))
             .collect();
+        let changes = previous.map_or_else(Arc::default, |pool| Arc::clone(&pool.changes));
+        let slow_start = settings.slow_start.limit();
+        let begins_slowly = slow_start.is_some() && previous.is_some_and(|pool| !pool.endpoints.is_empty());
         let (mut endpoints, mut list) = (Vec::new(), Vec::new());
         for backend in &settings.backends {
             let (url, label) = (&backend.url.value, registry.label(&backend.url.text));
@@ -79,7 +87,13 @@ impl Pool {
             let alike = |known: &&&Arc<Endpoint>| known.url == *url && verified_alike(known, wanted.as_ref());
             for (address, share) in resolution.addresses(url) {
                 let known = known.get(&(url.text.as_str(), &address)).filter(alike).map(|known| Arc::clone(known));
-                let fresh = || Arc::new(Endpoint::new((url.clone(), address), label, peer()));
+                let fresh = || {
+                    let fresh = Endpoint::new((url.clone(), address), label, peer(), &changes);
+                    if begins_slowly {
+                        fresh.standing.warm_up(Instant::now());
+                    }
+                    Arc::new(fresh)
+                };
                 let endpoint = known.unwrap_or_else(fresh);
                 let weight = u32::from(backend.weight) * u32::from(share);
                 list.push(Share { endpoint: endpoint.id, weight, backup: backend.backup });
@@ -87,10 +101,11 @@ impl Pool {
             }
         }
         let hash_by = settings.hash_by.as_ref().map(|by| by.value.clone()).unwrap_or_default();
-        let shares = Shares { algorithm: settings.balance, hash_by, list };
+        let (algorithm, panic) = (settings.balance, settings.panic as f32);
+        let shares = Shares { algorithm, hash_by, slow_start, panic, list };
         let spread = match previous {
             Some(pool) if pool.spread.shares == shares => Arc::clone(&pool.spread),
-            Some(_) | None => Arc::new(Spread::new(shares, &endpoints)),
+            Some(_) | None => Arc::new(Spread::new(shares, &endpoints, Arc::clone(&changes))),
         };
         Self {
             name: settings.name.value.clone(),
@@ -101,8 +116,10 @@ impl Pool {
             pool_idle: settings.pool_idle.0,
             pool_lifetime: settings.pool_lifetime.limit(),
             protocol: settings.protocol,
+            health: settings.health.0.clone(),
             send_proxy: settings.send_proxy,
             spread,
+            changes,
         }
     }
 
@@ -130,6 +147,16 @@ impl Pool {
         (own * mean * 1_000.0).round() / 1_000.0
     }
 
+    /// How long an endpoint takes to get its whole share.
+    pub fn slow_start(&self) -> Option<Duration> {
+        self.spread.shares.slow_start
+    }
+
+    /// Whether so few endpoints are available that all of them are asked.
+    pub fn asks_all(&self) -> bool {
+        self.spread.asks_all()
+    }
+
     /// Whether it sends the same shares to the same endpoints as `other`.
     pub fn spreads_like(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.spread, &other.spread)
@@ -140,10 +167,9 @@ impl Pool {
         self.spread.foresee(asking, &self.endpoints)
     }
 
-    /// The endpoint for the next attempt: one where the request was not before, where there is one.
+    /// The endpoint for the next attempt: one where the request was not before, where there is one that is available.
     pub fn pick(&self, asking: &Asking<'_>) -> Option<&Arc<Endpoint>> {
-        // The same again is better than none at all.
-        self.spread.pick(asking).or_else(|| self.spread.pick(&Asking { tried: &[], ..*asking }))
+        self.spread.pick(asking)
     }
 }
 

@@ -1,6 +1,6 @@
 //! At random, as the weights say.
 
-use super::asking::{Asking, Members};
+use super::asking::{Members, Pick};
 use super::foresight::Foresight;
 use super::{Balancer, draw::Draw};
 
@@ -15,12 +15,11 @@ impl Random {
 }
 
 impl Balancer for Random {
-    fn pick(&self, members: &Members, asking: &Asking<'_>) -> Option<usize> {
-        let drawn = self.0.index(fastrand::u32(..))?;
-        members.open(drawn, asking).next()
+    fn pick(&self, members: &Members, pick: &Pick<'_>) -> Option<usize> {
+        self.0.among(members, pick)
     }
 
-    fn foresee(&self, members: &Members, asking: &Asking<'_>) -> Foresight {
-        Foresight { pick: members.only(asking), scores: None }
+    fn foresee(&self, members: &Members, pick: &Pick<'_>) -> Foresight {
+        Foresight { pick: members.only(pick), scores: None }
     }
 }

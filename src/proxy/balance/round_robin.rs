@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Balancer;
-use super::asking::{Asking, Members};
+use super::asking::{Members, Pick};
 use super::foresight::Foresight;
 use crate::base::gcd::gcd;
 
@@ -49,19 +49,19 @@ impl RoundRobin {
 }
 
 impl Balancer for RoundRobin {
-    fn pick(&self, members: &Members, asking: &Asking<'_>) -> Option<usize> {
+    fn pick(&self, members: &Members, pick: &Pick<'_>) -> Option<usize> {
         for _ in 0..self.cycle() {
             let index = self.next()?;
-            if members.may(index, asking) {
+            if members.may(index, pick) {
                 return Some(index);
             }
         }
         // Where others ask meanwhile, a cycle may go by without a turn for the one that is left.
-        members.open(0, asking).next()
+        members.open(0, pick).next()
     }
 
-    fn foresee(&self, members: &Members, asking: &Asking<'_>) -> Foresight {
-        let next = self.upcoming().find(|index| members.may(*index, asking));
+    fn foresee(&self, members: &Members, pick: &Pick<'_>) -> Foresight {
+        let next = self.upcoming().find(|index| members.may(*index, pick));
         Foresight { pick: next, scores: None }
     }
 }

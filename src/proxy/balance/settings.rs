@@ -6,7 +6,7 @@ use crate::base::period::Period;
 use crate::base::place::At;
 use crate::base::settings::{Node, Problem, Scalar, Section, Setting, Shape, Table};
 
-use super::{Algorithm, BackendUrl, HashBy, Resolve};
+use super::{Algorithm, BackendUrl, HashBy, HealthSettings, Protocol, Resolve, SendProxy, Target};
 use crate::proxy::tls::BackendTlsSettings;
 
 /// One `[pool.NAME]`, or a pool written inline in a route.
@@ -20,6 +20,12 @@ pub struct Settings {
     pub hash_by: Option<At<HashBy>>,
     /// The backends; at least one. No two with the same URL.
     pub backends: Vec<BackendSettings>,
+    /// How its backends are probed. Default not at all.
+    pub health: HealthSettings,
+    /// How long a backend takes to get its whole share when it comes or comes back. Up to 1 h, default none.
+    pub slow_start: Period,
+    /// The part of the backends that has to be available, or those that are down are asked as well. 0 to 1, default 0.5.
+    pub panic: f64,
     /// Sending again what was not answered.
     pub retry: RetrySettings,
     /// How long an unused connection to a backend is kept. 1 s to 1 h, default 55 s.
@@ -34,28 +40,6 @@ pub struct Settings {
     pub resolve: Resolve,
     /// How `https://` backends are verified. Default: by the system's CAs and the host of each URL.
     pub tls: Option<At<BackendTlsSettings>>,
-}
-
-/// `send_proxy`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum SendProxy {
-    /// `false`.
-    #[default]
-    Off,
-    /// A PROXY header of version 2 that names the client; such a connection carries that client's requests only.
-    V2,
-}
-
-/// `protocol`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Protocol {
-    /// HTTP/2 with `https://` backends that offer it, else HTTP/1.1.
-    #[default]
-    Auto,
-    /// HTTP/1.1.
-    Http1,
-    /// HTTP/2: in clear text to `http://` and `unix:` backends; an `https://` backend without it is refused.
-    Http2,
 }
 
 /// One backend: a URL, or a table with `url`.
@@ -98,26 +82,11 @@ impl Table for Settings {
             .optional();
         let backends: Vec<BackendSettings> =
             section.key("backends", "The backends: a URL or a table each. No two with one URL.").required_list();
+        let (health, slow_start, panic) = availability(section);
         let retry = section
             .key("retry", "Sending again what was not answered: how often at most, false, or a table.")
             .or(RetrySettings::default());
-        let pool_idle = section
-            .key("pool_idle", "How long an unused connection to a backend is kept. 1s to 1h.")
-            .within(Period::seconds(1)..=Period::seconds(3_600))
-            .or(Period::seconds(55));
-        let pool_lifetime = section
-            .key(
-                "pool_lifetime",
-                "How long a connection to a backend gets new requests at most. 0s is for ever; up to 30d.",
-            )
-            .within(Period::seconds(0)..=Period::seconds(30 * 86_400))
-            .or(Period::seconds(3_600));
-        let protocol = section
-            .key("protocol", "Which HTTP the backends are spoken to in: h1, h2 (in clear text to http:// and unix: ones), or auto: h2 with https:// backends that offer it, else h1.")
-            .or(Protocol::default());
-        let send_proxy = section
-            .key("send_proxy", "What connections to the backends begin with: \"v2\" is a PROXY header of version 2 that names the client, false is nothing.")
-            .or(SendProxy::default());
+        let (pool_idle, pool_lifetime, protocol, send_proxy) = connections(section);
         let resolve = section
             .key("resolve", "How often host names of backends are looked up again; every address is an endpoint. 1s to 1h, or \"0s\" for only at the start and at reloads.")
             .or(Resolve::default());
@@ -125,6 +94,7 @@ impl Table for Settings {
             .key("tls", "How https:// backends are verified. Left out: by the system's CAs and the host of each URL.")
             .optional();
         check(section, &backends);
+        without_port(section, &health, &backends);
         without_hash(section, hash_by.as_ref(), known);
         without_https(section, tls.as_ref(), &backends);
         let name = section.name().clone();
@@ -133,6 +103,9 @@ impl Table for Settings {
             balance,
             hash_by,
             backends,
+            health,
+            slow_start,
+            panic,
             retry,
             pool_idle,
             pool_lifetime,
@@ -142,6 +115,47 @@ impl Table for Settings {
             tls,
         })
     }
+}
+
+/// The keys that say who is up, and what becomes of the others' shares.
+fn availability(section: &mut Section<'_>) -> (HealthSettings, Period, f64) {
+    let health = section
+        .key("health", "How backends are probed, so that those that fail get no requests: the path of an http probe, false for no probes, or a table.")
+        .or(HealthSettings::default());
+    let slow_start = section
+        .key(
+            "slow_start",
+            "How long a backend takes to get its whole share when it comes or comes back. 0s is none; up to 1h.",
+        )
+        .within(Period::seconds(0)..=Period::seconds(3_600))
+        .or(Period::seconds(0));
+    let panic = section
+        .key("panic", "The part of the backends that has to be available, or those that are down are asked as well. 0.0 to 1.0; 0 is off.")
+        .within(0.0..=1.0)
+        .or(0.5);
+    (health, slow_start, panic)
+}
+
+/// The keys of connections to the backends.
+fn connections(section: &mut Section<'_>) -> (Period, Period, Protocol, SendProxy) {
+    let pool_idle = section
+        .key("pool_idle", "How long an unused connection to a backend is kept. 1s to 1h.")
+        .within(Period::seconds(1)..=Period::seconds(3_600))
+        .or(Period::seconds(55));
+    let pool_lifetime = section
+        .key(
+            "pool_lifetime",
+            "How long a connection to a backend gets new requests at most. 0s is for ever; up to 30d.",
+        )
+        .within(Period::seconds(0)..=Period::seconds(30 * 86_400))
+        .or(Period::seconds(3_600));
+    let protocol = section
+        .key("protocol", "Which HTTP the backends are spoken to in: h1, h2 (in clear text to http:// and unix: ones), or auto: h2 with https:// backends that offer it, else h1.")
+        .or(Protocol::default());
+    let send_proxy = section
+        .key("send_proxy", "What connections to the backends begin with: \"v2\" is a PROXY header of version 2 that names the client, false is nothing.")
+        .or(SendProxy::default());
+    (pool_idle, pool_lifetime, protocol, send_proxy)
 }
 
 /// No two backends with one URL, and one at least that gets requests.
@@ -165,6 +179,17 @@ fn check(section: &Section<'_>, backends: &[BackendSettings]) {
     }
 }
 
+/// A probe of another port has nowhere to go where a backend is a Unix socket.
+fn without_port(section: &Section<'_>, health: &HealthSettings, backends: &[BackendSettings]) {
+    let Some(port) = health.0.as_ref().and_then(|check| check.port.as_ref()) else { return };
+    let socket = |backend: &&BackendSettings| matches!(backend.url.target, Target::Unix(_));
+    if let Some(backend) = backends.iter().find(socket) {
+        let problem =
+            Problem::error(port.place, "a Unix socket has no port to be probed", "remove `port`, or the backend");
+        section.report(problem.beside(backend.url.place, "the socket is here"));
+    }
+}
+
 /// A key that does nothing is told. It is no error: `PORTCULLIS_STRATEGY` may bring it to life, and trying another algorithm need
 /// not cost the key.
 fn without_hash(section: &Section<'_>, hash_by: Option<&At<HashBy>>, balance: Option<Algorithm>) {
@@ -182,51 +207,6 @@ fn without_https(section: &Section<'_>, tls: Option<&At<BackendTlsSettings>>, ba
     };
     let message = "`tls` would do nothing: no backend of the pool is `https://`";
     section.problem(tls.place, message, "write `https://` for the backends that speak TLS, or remove `tls`");
-}
-
-const PROTOCOLS: [(&str, Protocol); 3] = [("auto", Protocol::Auto), ("h1", Protocol::Http1), ("h2", Protocol::Http2)];
-
-impl Setting for Protocol {
-    fn shape() -> Shape {
-        Shape::words(&PROTOCOLS)
-    }
-
-    fn read(node: &Node<'_>) -> Option<Self> {
-        node.choice(&PROTOCOLS)
-    }
-
-    fn shown(&self) -> serde_json::Value {
-        PROTOCOLS
-            .iter()
-            .find(|(_, protocol)| protocol == self)
-            .map_or(serde_json::Value::Null, |(word, _)| (*word).into())
-    }
-}
-
-impl Setting for SendProxy {
-    fn shape() -> Shape {
-        Shape::OneOf(vec![Shape::Choice(vec!["v2"]), Shape::Constant(false)])
-    }
-
-    fn read(node: &Node<'_>) -> Option<Self> {
-        match node.scalar()? {
-            Scalar::Boolean(false) => Some(Self::Off),
-            Scalar::Filled(text) if text == "false" => Some(Self::Off),
-            Scalar::Text(text) | Scalar::Filled(text) if text == "v2" => Some(Self::V2),
-            Scalar::Text(text) | Scalar::Filled(text) => node.problem(
-                format!("`{text}` is not a value of `send_proxy`"),
-                "write \"v2\", or false; version 1 is not sent",
-            ),
-            other => node.mismatch::<Self, _>(&other),
-        }
-    }
-
-    fn shown(&self) -> serde_json::Value {
-        match self {
-            Self::Off => false.into(),
-            Self::V2 => "v2".into(),
-        }
-    }
 }
 
 impl Setting for BackendSettings {

@@ -1,11 +1,15 @@
-//! How the requests of a pool are spread over its endpoints: by its algorithm, over the backups only where nobody else is left.
+//! How the requests of a pool are spread over its endpoints: by its algorithm, over those that are available, over the backups
+//! only where nobody else is left, and over those that are down where too few are not (`panic`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::algorithm::{Algorithm, Balancer};
-use super::asking::{Asking, Members};
-use super::foresight::{Candidate, Foresight, Prospect};
+use super::asking::{Among, Asking, Members, Pick};
+use super::census::{Census, Count};
+use super::foresight::{Candidate, Prospect};
+use super::standing::Changes;
 use super::{Endpoint, HashBy};
 
 /// What decides how requests are spread.
@@ -13,6 +17,10 @@ use super::{Endpoint, HashBy};
 pub(super) struct Shares {
     pub(super) algorithm: Algorithm,
     pub(super) hash_by: HashBy,
+    /// How long an endpoint takes to get its whole share.
+    pub(super) slow_start: Option<Duration>,
+    /// Where a smaller part of the endpoints is available, those that are down are asked as well.
+    pub(super) panic: f32,
     /// Of each endpoint of the pool.
     pub(super) list: Vec<Share>,
 }
@@ -31,6 +39,7 @@ pub(super) struct Spread {
     pub(super) shares: Shares,
     first: Group,
     backups: Group,
+    changes: Arc<Changes>,
 }
 
 /// Endpoints of one rank. Those of weight 0 are in none.
@@ -38,57 +47,132 @@ pub(super) struct Spread {
 struct Group {
     members: Members,
     balancer: Box<dyn Balancer>,
+    census: Census,
 }
 
 impl Spread {
-    /// Over `endpoints`, whose shares these are.
-    pub(super) fn new(shares: Shares, endpoints: &[Arc<Endpoint>]) -> Self {
+    /// Over `endpoints`, whose shares these are and whose standing `changes`.
+    pub(super) fn new(shares: Shares, endpoints: &[Arc<Endpoint>], changes: Arc<Changes>) -> Self {
         let group = |backup: bool| {
             let among = shares.list.iter().zip(endpoints);
             let among = among.filter(|(share, _)| share.backup == backup && share.weight > 0);
             let members = Members::new(among.map(|(share, endpoint)| (Arc::clone(endpoint), share.weight)).collect());
             let balancer = shares.algorithm.balancer(&shares.hash_by, &members);
-            Group { members, balancer }
+            Group { members, balancer, census: Census::default() }
         };
-        Self { first: group(false), backups: group(true), shares }
+        Self { first: group(false), backups: group(true), shares, changes }
     }
 
-    /// The endpoint for a request: one where it was not before, of the backups only where there is no other. None where it was
-    /// everywhere.
+    /// The endpoint for a request: one where it was not before, of the backups only where there is no other; then one that it was
+    /// sent to already; then one that is down. None where there is none.
     pub(super) fn pick(&self, asking: &Asking<'_>) -> Option<&Arc<Endpoint>> {
-        self.first.pick(asking).or_else(|| self.backups.pick(asking))
+        self.seek(asking, Group::pick)
     }
-}
 
-impl Spread {
+    /// What the first group says that has something to say, asked in the order in which endpoints are looked for.
+    fn seek<'s, R>(&'s self, asking: &Asking<'_>, ask: impl Ask<'s, R>) -> Option<R> {
+        let count = self.first.count(&self.changes);
+        if count.whole
+            && let Some(found) = ask(&self.first, &Pick::free(asking))
+        {
+            return Some(found);
+        }
+        let again = Asking { tried: &[], ..*asking };
+        // A request that is sent again looks for one that is well.
+        if asking.tried.is_empty() && self.panics(count) {
+            return self.down(asking, ask);
+        }
+        let well = self.available(asking, ask).or_else(|| self.available(&again, ask));
+        well.or_else(|| self.down(asking, ask)).or_else(|| self.down(&again, ask))
+    }
+
+    /// Whether so few of those to be asked first are available that they would be overrun.
+    fn panics(&self, count: Count) -> bool {
+        let needed = self.shares.panic * self.first.members.count() as f32;
+        (count.available as f32) < needed && self.backups.count(&self.changes).available == 0
+    }
+
+    /// Whether requests go to those that are down as well: too few others are left, or none.
+    pub(super) fn asks_all(&self) -> bool {
+        let count = self.first.count(&self.changes);
+        let members = self.first.members.count() + self.backups.members.count();
+        let none = count.available == 0 && self.backups.count(&self.changes).available == 0;
+        self.panics(count) || (none && members > 0)
+    }
+
+    fn available<'s, R>(&'s self, asking: &Asking<'_>, ask: impl Ask<'s, R>) -> Option<R> {
+        let groups = [&self.first, &self.backups];
+        groups.into_iter().find_map(|group| group.available(asking, (self.shares.slow_start, &self.changes), ask))
+    }
+
+    fn down<'s, R>(&'s self, asking: &Asking<'_>, ask: impl Ask<'s, R>) -> Option<R> {
+        let pick = Pick::among(asking, Among::Down, None);
+        ask(&self.first, &pick).or_else(|| ask(&self.backups, &pick))
+    }
+
     /// What each of `endpoints`, which are those that it is over, has for a request.
     pub(super) fn foresee<'e>(&self, asking: &Asking<'_>, endpoints: &'e [Arc<Endpoint>]) -> Prospect<'e> {
-        let [first, backups] = [&self.first, &self.backups].map(|group| group.balancer.foresee(&group.members, asking));
-        let in_front = self.first.members.open(0, asking).next().is_some();
-        let score =
-            [&first, &backups].into_iter().find_map(|sight| sight.scores.as_ref()).map_or("", |(what, _)| *what);
-        let numbered = |group: &'_ Group| -> Vec<(u64, usize)> {
-            group.members.endpoints().iter().enumerate().map(|(at, member)| (member.id, at)).collect()
+        let sought = self.seek(asking, |group: &Group, pick: &Pick<'_>| group.foresee(pick));
+        // Which of those that begin slowly has its turn is left to chance.
+        let slow = self.shares.slow_start.is_some() && endpoints.iter().any(|endpoint| !endpoint.standing.is_whole());
+        let picked = sought.flatten().filter(|_| !slow);
+        let sights = [&self.first, &self.backups].map(|group| group.scores(asking));
+        let what = sights.iter().find_map(|sight| sight.as_ref()).map_or("", |(what, _)| *what);
+        let scored = |(group, sight): (&Group, &Option<(&str, Vec<f32>)>)| -> Vec<(u64, f32)> {
+            let scores = sight.iter().flat_map(|(_, scores)| scores.iter().copied());
+            group.members.endpoints().iter().map(|member| member.id).zip(scores).collect()
         };
-        let places: HashMap<u64, usize> = [&self.first, &self.backups].into_iter().flat_map(numbered).collect();
-        let candidates = self.shares.list.iter().zip(endpoints).map(|(share, endpoint)| {
-            let sight = if share.backup { &backups } else { &first };
-            let at = places.get(&share.endpoint).copied();
-            let score = |sight: &Foresight| sight.scores.as_ref()?.1.get(at?).copied();
-            Candidate {
-                endpoint,
-                weight: share.weight,
-                backup: share.backup,
-                score: score(sight),
-                picked: at.is_some() && share.backup != in_front && sight.pick == at,
-            }
+        let scores: HashMap<u64, f32> =
+            [&self.first, &self.backups].into_iter().zip(&sights).flat_map(scored).collect();
+        let candidates = self.shares.list.iter().zip(endpoints).map(|(share, endpoint)| Candidate {
+            endpoint,
+            weight: share.weight,
+            backup: share.backup,
+            score: scores.get(&share.endpoint).copied(),
+            picked: picked == Some(share.endpoint),
         });
-        Prospect { score, candidates: candidates.collect() }
+        Prospect { score: what, has_any: sought.is_some(), candidates: candidates.collect() }
     }
 }
 
+/// What is asked of a group.
+trait Ask<'s, R>: Fn(&'s Group, &Pick<'_>) -> Option<R> + Copy {}
+
+impl<'s, R, F: Fn(&'s Group, &Pick<'_>) -> Option<R> + Copy> Ask<'s, R> for F {}
+
 impl Group {
-    fn pick(&self, asking: &Asking<'_>) -> Option<&Arc<Endpoint>> {
-        self.balancer.pick(&self.members, asking).map(|index| self.members.endpoint(index))
+    fn count(&self, changes: &Changes) -> Count {
+        self.census.count(&self.members, changes)
+    }
+
+    fn pick(&self, pick: &Pick<'_>) -> Option<&Arc<Endpoint>> {
+        self.balancer.pick(&self.members, pick).map(|index| self.members.endpoint(index))
+    }
+
+    /// Whom it would pick, where there is one to pick and it is certain: its id.
+    fn foresee(&self, pick: &Pick<'_>) -> Option<Option<u64>> {
+        self.members.open(0, pick).next()?;
+        let sight = self.balancer.foresee(&self.members, pick);
+        Some(sight.pick.map(|index| self.members.endpoint(index).id))
+    }
+
+    /// What its algorithm goes by.
+    fn scores(&self, asking: &Asking<'_>) -> Option<(&'static str, Vec<f32>)> {
+        self.balancer.foresee(&self.members, &Pick::free(asking)).scores
+    }
+
+    /// What it says of one that is available. Of those that begin slowly, one whose turn it is not yet only where there is no
+    /// other.
+    fn available<'s, R>(
+        &'s self,
+        asking: &Asking<'_>,
+        (slow_start, changes): (Option<Duration>, &Changes),
+        ask: impl Ask<'s, R>,
+    ) -> Option<R> {
+        if self.count(changes).whole {
+            return ask(self, &Pick::free(asking));
+        }
+        let among = |among| ask(self, &Pick::among(asking, among, slow_start));
+        among(Among::Ready).or_else(|| among(Among::Available))
     }
 }

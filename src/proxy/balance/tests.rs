@@ -12,6 +12,8 @@ use crate::base::period::Period;
 use crate::base::place::{At, Place};
 use crate::proxy::message::Request;
 
+mod availability;
+
 /// Enough that shares are seen to half a percent.
 const PICKS: u32 = 100_000;
 
@@ -27,6 +29,9 @@ pub(super) fn settings(urls: &[&str]) -> Settings {
         balance: Algorithm::RoundRobin,
         hash_by: None,
         backends: urls.iter().map(backend).collect(),
+        health: HealthSettings::default(),
+        slow_start: Period::seconds(0),
+        panic: 0.5,
         retry: RetrySettings::default(),
         pool_idle: Period::seconds(55),
         pool_lifetime: Period::seconds(3_600),

@@ -129,7 +129,7 @@ fn target(host: String, port: u16) -> Target {
 }
 
 /// Host and port. `None` for a port that is no port.
-fn split(authority: &str) -> Option<(&str, Option<u16>)> {
+pub(super) fn split(authority: &str) -> Option<(&str, Option<u16>)> {
     let after_brackets = authority.rfind(']').unwrap_or(0);
     match authority[after_brackets..].find(':') {
         None => Some((authority, None)),

@@ -218,6 +218,8 @@ pub struct Candidate {
     pub backup: bool,
     /// In flight now.
     pub active: u32,
+    /// Whether nothing keeps requests away from it.
+    pub available: bool,
     /// What the algorithm goes by.
     pub score: Option<f32>,
     /// Whether the request would go there.

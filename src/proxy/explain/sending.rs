@@ -161,7 +161,7 @@ fn pick(case: &Case<'_>, choice: &Choice<'_>, request: &Request, told: &mut Tell
     let unknown = |pool: &balance::Pool| {
         !case.seen.resolved && pool.backends.iter().any(|backend| backend.url.question().is_some())
     };
-    let has_any = |pool: &balance::Pool| pool.foresee(&asking(case, request)).has_any();
+    let has_any = |pool: &balance::Pool| pool.foresee(&asking(case, request)).has_any;
     let possible: Vec<_> = match choice.certain {
         Some(pool) => vec![pool],
         None => choice.shares.iter().filter(|(share, _)| *share > 0).map(|(_, pool)| *pool).collect(),
@@ -169,6 +169,8 @@ fn pick(case: &Case<'_>, choice: &Choice<'_>, request: &Request, told: &mut Tell
     for pool in &possible {
         let says = if unknown(pool) {
             (Says::Open, "names of its backends are not looked up for a file")
+        } else if has_any(pool) && pool.asks_all() {
+            (Says::Passes, "too few of its backends are available, so that all of them are asked")
         } else if !has_any(pool) {
             (if possible.len() == 1 { Says::Refuses } else { Says::Open }, "it has no backend that may be asked")
         } else {
@@ -196,6 +198,7 @@ fn described(case: &Case<'_>, share: u64, pool: &balance::Pool, request: &Reques
         weight: candidate.weight,
         backup: candidate.backup,
         active: candidate.endpoint.load.active(),
+        available: candidate.endpoint.standing.is_available(),
         score: candidate.score,
         picked: candidate.picked,
     });

@@ -16,12 +16,15 @@ use crate::proxy::fault::Fault;
 use crate::proxy::io::Io;
 use crate::proxy::listen::proxy_protocol::Header;
 use crate::proxy::socket::Socket;
-use crate::proxy::tls::{self, Agreed, HandshakeFailure, Offer};
+use crate::proxy::tls::{self, Agreed, HandshakeFailure, Offer, Peer};
 
-/// Why there is no connection: for the client, and for the log.
-struct Failure {
-    fault: Fault,
-    detail: String,
+/// Why there is no connection.
+#[derive(Debug)]
+pub struct Failure {
+    /// For the client.
+    pub fault: Fault,
+    /// For the log.
+    pub detail: String,
 }
 
 /// Opens a connection before `due`, and says what is spoken on it: inside TLS what was agreed on, else what `protocol` says.
@@ -31,13 +34,14 @@ pub(super) async fn dial(
     alarm: &Alarm,
     due: Moment,
 ) -> Result<(Io, Agreed), Fault> {
-    let stage = Cell::new("no connection in time");
-    let mut connecting = pin!(connect(endpoint, (protocol, header), &stage));
+    let stage = Cell::new("no connection");
+    let mut connecting =
+        pin!(connect(endpoint, (&endpoint.address, endpoint.peer.as_ref()), (protocol, header), &stage));
     let opened = std::future::poll_fn(|cx| match connecting.as_mut().poll(cx) {
         Poll::Ready(done) => Poll::Ready(done),
-        Poll::Pending => {
-            alarm.poll(cx, due).map(|()| Err(Failure { fault: Fault::ConnectTimeout, detail: stage.get().to_owned() }))
-        }
+        Poll::Pending => alarm
+            .poll(cx, due)
+            .map(|()| Err(Failure { fault: Fault::ConnectTimeout, detail: format!("{} in time", stage.get()) })),
     });
     let (backend, address) = (endpoint.url.text.as_str(), &endpoint.address);
     match opened.await {
@@ -56,17 +60,20 @@ pub(super) async fn dial(
     }
 }
 
-async fn connect(
+/// Opens a connection to `address`, which is the endpoint's or one beside it, and verifies it as `peer`. `stage` says what is not
+/// done yet.
+pub(super) async fn connect(
     endpoint: &Endpoint,
+    (address, peer): (&Address, Option<&Peer>),
     (protocol, header): (Protocol, Option<Header>),
     stage: &Cell<&'static str>,
 ) -> Result<(Io, Agreed), Failure> {
-    let mut socket = reach(&endpoint.address).await?;
+    let mut socket = reach(address).await?;
     if let Some(header) = header {
         // Not with the first bytes of the request: before the handshake, where there is one.
         socket.write_all(&header.to_v2()).await?;
     }
-    let Some(peer) = &endpoint.peer else {
+    let Some(peer) = peer else {
         if endpoint.url.secure {
             return Err(Failure { fault: Fault::Internal, detail: "nothing is known to verify it by".to_owned() });
         }
@@ -78,7 +85,7 @@ async fn connect(
         Protocol::Http1 => Offer::Http1,
         Protocol::Http2 => Offer::Http2,
     };
-    stage.set("no end of the TLS handshake in time");
+    stage.set("no end of the TLS handshake");
     let (stream, agreed) = tls::connect(socket, peer, offer).await?;
     Ok((Io::Tls(Box::new(stream.into())), agreed))
 }

@@ -95,6 +95,8 @@ struct Tunnel {
     up: Way,
     down: Way,
     moved: bool,
+    /// The backend takes nothing more, before it has ended its own direction.
+    hung_up: bool,
 }
 
 impl Tunnel {
@@ -108,7 +110,7 @@ impl Tunnel {
         for _ in 0..MOST_TURNS {
             let again = self.poll_up(cx, client, backend)? | self.poll_down(cx, client, backend)?;
             if self.up.closed && self.down.closed {
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(if self.hung_up { Err(Fault::BackendReset) } else { Ok(()) });
             }
             if !again {
                 return Poll::Pending;
@@ -154,8 +156,11 @@ impl Tunnel {
         self.moved |= gathered;
         match backend.poll_flush(cx) {
             Poll::Ready(Ok(())) => way.closed = way.ended,
-            Poll::Ready(Err(())) if self.down.ended => (way.ended, way.closed) = (true, true),
-            Poll::Ready(Err(())) => return Err(Fault::BackendReset),
+            Poll::Ready(Err(())) => {
+                (way.ended, way.closed) = (true, true);
+                // Its last words may have come already: why it hung up, as a rule.
+                self.hung_up = !self.down.ended;
+            }
             Poll::Pending => return Ok(false),
         }
         Ok(!way.closed && (gathered || full))
@@ -182,12 +187,15 @@ impl Tunnel {
                     gathered = true;
                 }
                 Poll::Ready(Ok(Progress::End)) => {
-                    (way.ended, self.moved) = (true, true);
+                    // Once it takes nothing more, this says no longer whether it closed or reset: all that it said is here.
+                    (way.ended, self.moved, self.hung_up) = (true, true, false);
                     client.finish(None);
                 }
                 Poll::Ready(Err(_)) if self.up.ended => {
                     (way.ended, self.moved) = (true, true);
-                    client.finish(None);
+                    if !self.hung_up {
+                        client.finish(None);
+                    }
                     self.up.closed = true;
                 }
                 Poll::Ready(Err(fault)) => return Err(fault),
@@ -269,7 +277,7 @@ mod tests {
             let mut server = Server::new(near);
             server.start(&Response::default(), Length::Tunnel);
             let address = ("unix:b".parse().unwrap(), Address::Unix("b".into()));
-            let endpoint = Arc::new(Endpoint::new(address, Label::NONE, None));
+            let endpoint = Arc::new(Endpoint::new(address, Label::NONE, None, &Arc::default()));
             let (key, begun) = (Key { endpoint: endpoint.id, header: None }, (0, Alarms::start().now()));
             let mut connection = Connection::new(Stream::new(far), key, &endpoint, begun);
             connection.stream.become_tunnel();

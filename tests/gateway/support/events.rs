@@ -20,6 +20,14 @@ pub(crate) const NO_LONGER_LISTENING: &str = "no longer listening";
 pub(crate) const BACKEND_FAILS: &str = "no connection to a backend can be opened";
 /// Connections to a backend that could not be reached can be opened again: `backend`.
 pub(crate) const BACKEND_MENDED: &str = "connections to a backend can be opened again";
+/// The probes of a backend fail: `pool`, `backend`, `address`, `reason`, `probes` (how many failed in a row).
+pub(crate) const BACKEND_DOWN: &str = "backend is down";
+/// The probes of a backend that was down are good: `pool`, `backend`, `address`, `down_seconds`, `probes`.
+pub(crate) const BACKEND_UP: &str = "backend is up";
+/// Those that are down get requests: `pool`, `up`, `of`.
+pub(crate) const POOL_ASKS_ALL: &str = "too few backends of a pool are up; those that are down are asked too";
+/// Only those that are up get requests again: `pool`, `up`, `of`.
+pub(crate) const POOL_MENDED: &str = "enough backends of a pool are up again";
 /// Changed files of a pool's `tls` are used: `pool`.
 pub(crate) const BACKEND_TLS_REPLACED: &str = "backend TLS files replaced";
 /// Changed files of a pool's `tls` were refused and what they held last is used on: `pool`, `problem`.

@@ -20,6 +20,7 @@ pub(crate) mod lines;
 pub(crate) mod load;
 pub(crate) mod mount;
 pub(crate) mod page;
+pub(crate) mod patient;
 pub(crate) mod peer;
 pub(crate) mod process;
 pub(crate) mod script;

@@ -9,5 +9,6 @@ pub(super) const PAGE: Page = Page { path: "/metrics", access: Access::Token, an
 fn answer(sources: &Sources, _: &str) -> Answer {
     // They change with every answer of a backend, and nobody but a scrape wants to know.
     sources.registry.set_weights((sources.weights)());
+    sources.registry.set_up((sources.up)());
     found(CONTENT_TYPE, sources.registry.exposition())
 }

@@ -41,6 +41,7 @@ fn start() -> Running {
         registry: Registry::new(),
         is_ready: Arc::new(move || is_ready.load(Ordering::Relaxed)),
         weights: Arc::new(|| [(("p".into(), "http://a:80".into()), 0.5)].into()),
+        up: Arc::new(|| [(("p".into(), "http://a:80".into()), 1.0)].into()),
         status: Arc::new(|| Status { version: "1.2.3".into(), ..Status::default() }),
         explain: Arc::new(|question: &Question| Err(Unaskable { error: question.url.clone(), advice: "ask".into() })),
     };
@@ -148,6 +149,7 @@ fn a_taken_address_says_what_to_do() {
         registry: Registry::new(),
         is_ready: Arc::new(|| true),
         weights: Arc::new(Default::default),
+        up: Arc::new(Default::default),
         status: Arc::new(Status::default),
         explain: Arc::new(|_: &Question| Ok(Default::default())),
     };

@@ -120,6 +120,16 @@ impl Peer {
         Self { tls: Arc::clone(tls), name, configs }
     }
 
+    /// The same for one who resumes no session and leaves none: its handshakes are whole ones, which see the certificate as it is.
+    pub fn without_sessions(&self) -> Self {
+        let whole = |config: &Arc<ClientConfig>| {
+            let mut config = ClientConfig::clone(config);
+            config.resumption = Resumption::disabled();
+            Arc::new(config)
+        };
+        Self { tls: Arc::clone(&self.tls), name: self.name.clone(), configs: self.configs.each_ref().map(whole) }
+    }
+
     /// Whether a connection made for this one would have been made for that one as well.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.tls, &other.tls) && self.name == other.name
