@@ -10,7 +10,7 @@ use portcullis::base::period::Period;
 use portcullis::base::place::{At, Place};
 use portcullis::proxy::balance::{
     Active, Algorithm, Asking, BackendSettings, BackendUrl, HashBy, HealthSettings, Outcome, Pool, Protocol,
-    Resolution, Resolve, RetrySettings, SendProxy, Settings,
+    QueueSettings, Resolution, Resolve, RetrySettings, SendProxy, Settings, StickySettings,
 };
 use portcullis::proxy::message::Request;
 
@@ -55,10 +55,12 @@ fn pool(algorithm: Algorithm, by: &HashBy, size: usize) -> (Pool, Vec<Active>) {
         balance: algorithm,
         hash_by: Some(At::new(by.clone(), Place::default())),
         backends: (0..size).map(backend).collect(),
+        sticky: StickySettings::default(),
         health: HealthSettings::default(),
         slow_start: Period::seconds(0),
         panic: 0.5,
         retry: RetrySettings::default(),
+        queue: QueueSettings::default(),
         pool_idle: Period::seconds(55),
         pool_lifetime: Period::seconds(3_600),
         protocol: Protocol::Auto,
@@ -69,7 +71,7 @@ fn pool(algorithm: Algorithm, by: &HashBy, size: usize) -> (Pool, Vec<Active>) {
     let pool = Pool::build(&settings, &Registry::new(), None, &Resolution::default(), None);
     let mut flights = Vec::new();
     for (index, endpoint) in pool.endpoints.iter().enumerate() {
-        flights.extend((0..=index % 4).map(|_| endpoint.begin()));
+        flights.extend((0..=index % 4).filter_map(|_| endpoint.begin(None)));
         let outcome = Outcome::Answered { status: 200, retry_after: None };
         let took = Duration::from_millis(5 + index as u64 % 7);
         (0..100).for_each(|_| endpoint.load.learn(pool.measures(), outcome, took, Instant::now()));
@@ -113,7 +115,7 @@ fn picks(pool: &Pool, thread: u32, start: &Barrier) -> f64 {
         for _ in 0..BATCH {
             number = number.wrapping_add(1);
             let asking = Asking { tried: &[], client: IpAddr::from(number.to_be_bytes()), request: &request, now };
-            black_box(pool.pick(black_box(&asking)));
+            _ = black_box(pool.pick(black_box(&asking)));
         }
         count += u64::from(BATCH);
         now = Instant::now();

@@ -71,11 +71,11 @@ fn accepted(mut config: Config, text: &str, environment: &Environment) {
         certificate.key.value = PAIR.1.clone();
     }
     let registry = Registry::new();
-    match build(&config, &registry, &Resolution::default(), None) {
+    match build(&config, &registry, (&Resolution::default(), false), None) {
         Ok(built) => {
             assert_eq!(built.snapshot.listeners.len(), config.listeners.len(), "{text}");
             built.warnings.iter().for_each(sound);
-            if let Err(problems) = build(&config, &registry, &Resolution::default(), Some(&built)) {
+            if let Err(problems) = build(&config, &registry, (&Resolution::default(), false), Some(&built)) {
                 panic!("it cannot be built again: {problems:?} {text}");
             }
         }

@@ -14,6 +14,7 @@ pub mod mode;
 pub mod period;
 pub mod place;
 pub mod rate;
+pub mod secret;
 pub mod settings;
 pub mod size;
 pub mod stable;

@@ -63,6 +63,8 @@ pub struct Source {
     pub environment: Environment,
     /// What the command line says instead of the file and the environment.
     pub overrides: Overrides,
+    /// Whether it is to be served: then what is missing in the state folder is made.
+    pub serves: bool,
 }
 
 /// Why a config was not accepted, ready to be shown.
@@ -97,7 +99,7 @@ pub fn accept(
         }
     };
     let watched = Watched::of(&loaded.sources, Some(&loaded.config), read_at);
-    match build(&loaded.config, registry, resolution, previous) {
+    match build(&loaded.config, registry, (resolution, source.serves), previous) {
         Ok(mut built) => {
             let mut warnings = loaded.warnings;
             warnings.append(&mut built.warnings);

@@ -37,6 +37,7 @@ const LIMITS: &str = "raise the limits of threads and open files (`ulimit -u`, `
 /// Exit code 0 after a drain, 1 where a port or a permission is missing, 2 for a bad config.
 pub fn run(source: &Source, serving: impl FnOnce()) -> ExitCode {
     let registry = Registry::new();
+    let source = &Source { serves: true, ..source.clone() };
     let (accepted, warnings) = match accept(source, &registry, &Resolution::default(), None) {
         Ok(accepted) => accepted,
         Err(refused) => {

@@ -61,6 +61,12 @@ pub enum Fault {
     Http2Flood,
     /// The pool has no backend that may be asked.
     NoBackend,
+    /// Every backend has as many requests as it may have, and as many wait as may.
+    QueueFull,
+    /// No backend had room for it in time.
+    QueueTimeout,
+    /// The backend answered with a status after which the request was sent again.
+    BackendStatus,
     /// The backend refused the connection or could not be reached.
     ConnectFailed,
     /// The backend did not accept the connection, or not finish the TLS handshake, in time.
@@ -178,6 +184,9 @@ impl Fault {
             Self::Http2Protocol => facts(400, Downstream, "http2_protocol", "http_request_error", true),
             Self::Http2Flood => facts(429, Downstream, "http2_flood", "http_request_denied", true),
             Self::NoBackend => facts(503, Upstream, "no_backend", "destination_unavailable", false),
+            Self::QueueFull => facts(503, Upstream, "queue_full", "destination_unavailable", false),
+            Self::QueueTimeout => facts(503, Upstream, "queue_timeout", "destination_unavailable", false),
+            Self::BackendStatus => facts(503, Upstream, "backend_status", "http_response_incomplete", false),
             Self::ConnectFailed => facts(502, Upstream, "connect_failed", "connection_refused", false),
             Self::ConnectTimeout => facts(504, Upstream, "connect_timeout", "connection_timeout", false),
             Self::BackendTls(fault) => fault.facts(),

@@ -261,7 +261,7 @@ fn ewma_keeps_away_from_errors_and_for_as_long_as_retry_after_says() {
         (failing("500", ""), 20),
     ] {
         let list = [format!("\"{bad}\""), format!("\"{good}\"")];
-        let gateway = Gateway::serving(&config("balance = \"ewma\"", &list));
+        let gateway = Gateway::serving(&config("balance = \"ewma\"\nretry = false", &list));
 
         let counts = answers(&mut gateway.connect("http"), 200);
 

@@ -16,11 +16,13 @@ use crate::support::streams::Streams;
 use crate::websocket::HANDSHAKE;
 
 /// How the paragraph before each example that is added to the smallest begins.
-const WISHES: [&str; 24] = [
+const WISHES: &[&str] = &[
     "**Other ports**",
     "**Weights.**",
     "**Other ways to choose a backend.**",
     "**Health checks.**",
+    "**Clients that come back to their backend.**",
+    "**Retries, and backends that have their hands full.**",
     "**A canary, and switching over.**",
     "**A mirror.**",
     "**Backends by name.**",

@@ -8,7 +8,7 @@ use crate::{none, root};
 
 /// The keys that a test changes: the test, by file and name, and the keys as they stand in `config/reference.toml`, with `*` for a
 /// name that users choose.
-const SEEN: [(&str, &str, &[&str]); 79] = [
+const SEEN: &[(&str, &str, &[&str])] = &[
     ("keys_process", "include_brings_in_other_files_which_are_watched_too", &["include"]),
     ("keys_process", "state_dir_is_where_the_gateway_keeps_what_it_makes", &["server.state_dir"]),
     ("keys_process", "workers_is_the_number_of_threads_that_serve", &["server.workers"]),
@@ -157,7 +157,21 @@ const SEEN: [(&str, &str, &[&str]); 79] = [
     ("health_shares", "a_backend_that_comes_back_begins_with_a_small_share", &["pool.*.slow_start"]),
     ("names", "another_name_server_is_asked_as_soon_as_it_is_saved", &["server.resolver"]),
     ("names", "without_an_interval_names_are_asked_for_at_reloads_only", &["pool.*.resolve"]),
+    ("sticky", "whoever_has_a_cookie_comes_back_to_the_same_backend", &["pool.*.sticky.cookie"]),
     ("keys", "without_attempts_nothing_is_sent_again", &["pool.*.retry.attempts"]),
+    (
+        "retries",
+        "pauses_are_as_long_as_backoff_and_max_backoff_say",
+        &["pool.*.retry.backoff", "pool.*.retry.max_backoff"],
+    ),
+    ("retries", "retries_are_a_part_of_what_is_in_flight_and_the_rest_gets_what_there_is", &["pool.*.retry.budget"]),
+    ("retries", "what_the_list_says_is_repeated_and_nothing_else", &["pool.*.retry.on"]),
+    (
+        "queue",
+        "beyond_max_requests_they_wait_for_their_turn_and_beyond_the_queue_they_are_refused",
+        &["pool.*.max_requests", "pool.*.queue"],
+    ),
+    ("queue", "nobody_waits_for_longer_than_queue_timeout", &["pool.*.queue_timeout"]),
     ("upstream_tls", "nginx_is_verified_by_the_given_ca_and_its_sessions_are_resumed", &["pool.*.tls.ca"]),
     ("upstream_tls", "the_server_name_is_asked_for_and_held_against_the_certificate", &["pool.*.tls.server_name"]),
     ("upstream_tls", "a_client_certificate_is_shown_to_a_backend_that_asks", &["pool.*.tls.cert", "pool.*.tls.key"]),
@@ -190,7 +204,7 @@ fn the_tests_that_see_keys_are_there_and_name_them() {
         }
         // Some keys stand in the pieces that many configs begin with.
         let pieces = fs::read_to_string(root().join("tests/gateway/support/configs.rs")).unwrap();
-        for key in keys {
+        for key in *keys {
             let word = key.rsplit('.').next().unwrap();
             if ![&text, &pieces].iter().any(|text| names(text, word)) {
                 wrong.push(format!("tests/gateway/{file}.rs does not name {key}"));

@@ -58,6 +58,7 @@ fn entry(status: u16) -> Entry<'static> {
         backend: None,
         backend_duration: None,
         retries: 0,
+        retry_reason: None,
         request_id: b"",
         reason: Some("no_route"),
         observed: &[],

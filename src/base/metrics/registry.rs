@@ -33,6 +33,7 @@ pub(super) struct Families {
     pub(super) refused: Family<Counter, 2>,
     pub(super) observed: Family<Counter, 2>,
     pub(super) retries: Family<Counter, 2>,
+    pub(super) queued: Family<Counter, 1>,
     pub(super) mirrored: Family<Counter, 2>,
     pub(super) connections_open: Family<Counter, 1>,
     pub(super) connections: Family<Counter, 1>,
@@ -150,7 +151,7 @@ impl Scrape<'_> {
         let help =
             "Requests that went on and would have been refused if their policies did more than observe, by reason.";
         self.counter("portcullis_observed_total", help, &families.observed, ["reason", "route"]);
-        let help = "Requests sent again to a backend, and what came of it.";
+        let help = "Requests sent again to a backend and what came of it, or not for want of budget.";
         self.counter("portcullis_retries_total", help, &families.retries, ["pool", "outcome"]);
         let help =
             "Copies of requests to a mirror's pool: answered, failed, or dropped as too large, too many or not whole.";
@@ -179,6 +180,8 @@ impl Scrape<'_> {
         self.counter("portcullis_backend_requests_total", help, &families.backend_requests, names);
         let help = "From sending a request to the head of the backend's answer.";
         self.histogram("portcullis_backend_response_seconds", help, &families.backend_responses, ["pool", "backend"]);
+        let help = "Requests that wait for a backend with room.";
+        self.gauge("portcullis_queue_length", help, &families.queued, ["pool"]);
         let help = "Probes of a backend's health, and what came of them.";
         self.counter("portcullis_health_probes_total", help, &families.probes, names);
     }

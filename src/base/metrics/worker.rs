@@ -23,6 +23,7 @@ struct Locals {
     refused: Local<Counter, 2>,
     observed: Local<Counter, 2>,
     retries: Local<Counter, 2>,
+    queued: Local<Counter, 1>,
     mirrored: Local<Counter, 2>,
     connections_open: Local<Counter, 1>,
     connections: Local<Counter, 1>,
@@ -58,6 +59,7 @@ impl Worker {
             refused: Local::default(),
             observed: Local::default(),
             retries: Local::default(),
+            queued: Local::default(),
             mirrored: Local::default(),
             connections_open: Local::default(),
             connections: Local::default(),
@@ -95,6 +97,16 @@ impl Worker {
     pub fn retried(&self, pool: Label, outcome: &'static str) {
         let key = [pool, self.name(outcome)];
         self.0.retries.with(&self.0.registry.families().retries, key, |cell| cell.add(1));
+    }
+
+    /// A request waits for a backend of the pool with room. Exactly one [`Self::left_queue`] follows.
+    pub fn queued(&self, pool: Label) {
+        self.0.queued.with(&self.0.registry.families().queued, [pool], |cell| cell.add(1));
+    }
+
+    /// A request counted by [`Self::queued`] waits no more.
+    pub fn left_queue(&self, pool: Label) {
+        self.0.queued.with(&self.0.registry.families().queued, [pool], Counter::subtract_one);
     }
 
     /// A request was to be copied to a pool; `outcome` says what came of it.

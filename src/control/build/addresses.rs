@@ -20,8 +20,8 @@ pub fn readdressed(
     let before = &built.snapshot;
     let mut changed = HashMap::new();
     let pools = config.pools.iter().zip(&before.pools).map(|(settings, known)| {
-        let pool =
-            Arc::new(Pool::build(settings, registry, built.backends.of(&settings.name), resolution, Some(known)));
+        let pool = Pool::build(settings, registry, built.backends.of(&settings.name), resolution, Some(known));
+        let pool = Arc::new(pool.stick(settings, built.sticky_key.as_deref()));
         if pool.spreads_like(known) {
             return Arc::clone(known);
         }

@@ -10,13 +10,14 @@ mod certificates;
 mod coverage;
 mod listeners;
 mod routes;
+mod sticky;
 
 use std::sync::Arc;
 
 use crate::base::metrics::Registry;
 use crate::base::settings::{Problem, Severity};
 use crate::control::config::Config;
-use crate::proxy::balance::{Pool, Resolution, Settings};
+use crate::proxy::balance::{Pool, Resolution, Settings, StickyKey};
 use crate::proxy::policy::Hsts;
 use crate::proxy::policy::rate_limit::RateLimits;
 use crate::proxy::snapshot::Snapshot;
@@ -34,12 +35,15 @@ pub struct Built {
     pub certificates: Certificates,
     /// How backends are verified.
     pub backends: Backends,
+    /// What the cookies of sticky pools are made with.
+    sticky_key: Option<Arc<StickyKey>>,
     /// What the operator should look at.
     pub warnings: Vec<Problem>,
 }
 
 /// Compiles `config` with the addresses that `resolution` has for the names of backends. What `previous` has under the same
-/// name goes on: counts, connections, certificates, tickets, the order of backends, the buckets of rate limits.
+/// name goes on: counts, connections, certificates, tickets, the order of backends, the buckets of rate limits. Where it `keeps`,
+/// what is missing in the state folder is made.
 ///
 /// # Errors
 /// Every problem, at once. Without `previous`, at the start and in `check`, a certificate or CA that cannot be used is one; at
@@ -47,7 +51,7 @@ pub struct Built {
 pub fn build(
     config: &Config,
     registry: &Registry,
-    resolution: &Resolution,
+    (resolution, keeps): (&Resolution, bool),
     previous: Option<&Built>,
 ) -> Result<Built, Vec<Problem>> {
     let mut problems = Vec::new();
@@ -55,7 +59,8 @@ pub fn build(
         certificates::read(&config.certificates, previous.map(|built| &built.certificates), &mut problems);
     problems.extend(coverage::problems(config, &certificates));
     let backends = backends::read(&config.pools, previous.map(|built| &built.backends), &mut problems);
-    let pools = pools(config, registry, (&backends, resolution), previous);
+    let sticky_key = sticky::key(config, previous, keeps, &mut problems);
+    let pools = pools(config, registry, (&backends, resolution, sticky_key.as_deref()), previous);
     let listeners = listeners::compile(config, registry, &certificates, previous, &mut problems);
     let before = previous.map(|built| built.snapshot.as_ref());
     let rate_limits = RateLimits::build(
@@ -81,19 +86,20 @@ pub fn build(
         tunnel_drain: config.server.tunnel_drain.0,
         pools,
     };
-    Ok(Built { snapshot: Arc::new(snapshot), certificates, backends, warnings })
+    Ok(Built { snapshot: Arc::new(snapshot), certificates, backends, sticky_key, warnings })
 }
 
 fn pools(
     config: &Config,
     registry: &Registry,
-    (backends, resolution): (&Backends, &Resolution),
+    (backends, resolution, key): (&Backends, &Resolution, Option<&StickyKey>),
     previous: Option<&Built>,
 ) -> Vec<Arc<Pool>> {
     let before = |name: &str| previous?.snapshot.pools.iter().find(|pool| pool.name == name).map(Arc::as_ref);
     let pool = |settings: &Settings| {
         let name = settings.name.as_str();
-        Arc::new(Pool::build(settings, registry, backends.of(name), resolution, before(name)))
+        let pool = Pool::build(settings, registry, backends.of(name), resolution, before(name));
+        Arc::new(pool.stick(settings, key))
     };
     config.pools.iter().map(pool).collect()
 }

@@ -15,9 +15,9 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::table::plain;
+use crate::base::secret::SecretError;
 use crate::control::admin::Token;
 use crate::control::admin::status::READY_PATH;
-use crate::control::admin::token::TokenError;
 use crate::control::config::{self, AdminListen, Config, Overrides};
 
 /// For connecting and the whole answer.
@@ -85,7 +85,7 @@ pub(super) struct Gateway {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AskError {
     #[error(transparent)]
-    Token(#[from] TokenError),
+    Token(#[from] SecretError),
     #[error("no gateway answers on {address}: {error}; is it running? `--admin` names another address")]
     NotThere { address: String, error: String },
     #[error("the gateway on {address} does not accept the token in {token}; is it another gateway's?", token = token.display())]

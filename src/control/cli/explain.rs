@@ -104,7 +104,8 @@ fn text(explanation: &Explanation, json: bool) -> Result<String, Failed> {
 /// What the config in `file` says.
 fn of_file(file: &Path, question: &Question) -> Result<Explanation, Failed> {
     check(question)?;
-    let source = Source { file: file.to_owned(), environment: config::of_process(), overrides: Overrides::default() };
+    let overrides = Overrides::default();
+    let source = Source { file: file.to_owned(), environment: config::of_process(), overrides, serves: false };
     let accepted = accept(&source, &Registry::new(), &Resolution::default(), None);
     let (accepted, warnings) = accepted.map_err(|refused| Failed::wrong(refused.marked))?;
     for warning in &warnings {

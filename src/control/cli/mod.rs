@@ -131,7 +131,7 @@ struct ConfigArguments {
 impl ConfigArguments {
     fn source(&self) -> Source {
         let overrides = Overrides { log_level: self.log_level, log_format: self.log_format, admin_listen: self.admin };
-        Source { file: self.file.clone(), environment: control::config::of_process(), overrides }
+        Source { file: self.file.clone(), environment: control::config::of_process(), overrides, serves: false }
     }
 }
 

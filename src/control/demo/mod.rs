@@ -42,8 +42,12 @@ enum Failure {
 pub fn run() -> ExitCode {
     match prepare() {
         Ok((stage, _backends)) => {
-            let source =
-                Source { file: stage.config_file(), environment: environment(), overrides: Overrides::default() };
+            let source = Source {
+                file: stage.config_file(),
+                environment: environment(),
+                overrides: Overrides::default(),
+                serves: true,
+            };
             crate::control::run(&source, || guide::show(&stage))
         }
         Err(failure) => {

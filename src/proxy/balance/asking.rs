@@ -33,12 +33,23 @@ pub(super) enum Among {
     Down,
 }
 
+/// What a pool says of whom requests go to.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+pub(super) struct Terms {
+    /// How long an endpoint takes to get its whole share.
+    pub(super) slow_start: Option<Duration>,
+    /// Where a smaller part of the endpoints is available, those that are down are asked as well.
+    pub(super) panic: f32,
+    /// How many requests an endpoint has at once.
+    pub(super) max_requests: Option<u32>,
+}
+
 /// One pick.
 #[derive(Clone, Copy)]
 pub(super) struct Pick<'a> {
     pub(super) asking: &'a Asking<'a>,
     among: Among,
-    slow_start: Option<Duration>,
+    terms: Terms,
     /// From 0 to 1: an endpoint whose share is smaller is not picked.
     luck: f32,
 }
@@ -46,13 +57,13 @@ pub(super) struct Pick<'a> {
 impl<'a> Pick<'a> {
     /// Among all endpoints.
     pub(super) fn free(asking: &'a Asking<'a>) -> Self {
-        Self { asking, among: Among::All, slow_start: None, luck: 0.0 }
+        Self { asking, among: Among::All, terms: Terms::default(), luck: 0.0 }
     }
 
     /// Among some.
-    pub(super) fn among(asking: &'a Asking<'a>, among: Among, slow_start: Option<Duration>) -> Self {
+    pub(super) fn among(asking: &'a Asking<'a>, among: Among, terms: Terms) -> Self {
         let luck = if among == Among::Ready { fastrand::f32() } else { 0.0 };
-        Self { asking, among, slow_start, luck }
+        Self { asking, among, terms, luck }
     }
 
     /// The same, for a key with this number: it has the same luck each time.
@@ -67,14 +78,17 @@ impl<'a> Pick<'a> {
         self.among == Among::All && self.asking.tried.is_empty()
     }
 
-    fn is_for(&self, endpoint: &Endpoint) -> bool {
+    pub(super) fn is_for(&self, endpoint: &Endpoint) -> bool {
         let standing = &endpoint.standing;
         let may = match self.among {
             Among::All | Among::Down => true,
-            Among::Ready => standing.is_available() && self.luck < standing.warmth(self.asking.now, self.slow_start),
+            Among::Ready => {
+                standing.is_available() && self.luck < standing.warmth(self.asking.now, self.terms.slow_start)
+            }
             Among::Available => standing.is_available(),
         };
-        may && !self.asking.tried.contains(&endpoint.id)
+        let has_room = self.terms.max_requests.is_none_or(|most| endpoint.load.active() < most);
+        may && has_room && !self.asking.tried.contains(&endpoint.id)
     }
 }
 

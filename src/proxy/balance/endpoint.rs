@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::standing::Changes;
-use super::{BackendUrl, Health, Load, Reach, Standing};
+use super::{BackendUrl, Health, Load, Queue, Reach, Standing};
 use crate::base::metrics::Label;
 use crate::proxy::tls::Peer;
 
@@ -52,18 +52,20 @@ pub struct Endpoint {
     pub health: Health,
     /// What it bears and how it answers.
     pub load: Load,
+    /// Who waits for room in its pool.
+    queue: Arc<Queue>,
     removed: AtomicBool,
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 impl Endpoint {
-    /// A new endpoint that serves nothing yet, of a pool whose changes these are.
+    /// A new endpoint that serves nothing yet, of a pool whose changes and whose queue these are.
     pub fn new(
         (url, address): (BackendUrl, Address),
         label: Label,
         peer: Option<Peer>,
-        changes: &Arc<Changes>,
+        (changes, queue): (&Arc<Changes>, &Arc<Queue>),
     ) -> Self {
         let now = Instant::now();
         Self {
@@ -76,6 +78,7 @@ impl Endpoint {
             standing: Standing::new(now, Arc::clone(changes)),
             health: Health::default(),
             load: Load::new(now),
+            queue: Arc::clone(queue),
             removed: AtomicBool::new(false),
         }
     }
@@ -90,10 +93,12 @@ impl Endpoint {
         self.removed.load(Ordering::Relaxed)
     }
 
-    /// Counts one request in flight until the guard is dropped.
-    pub fn begin(self: &Arc<Self>) -> Active {
-        self.load.add();
-        Active { endpoint: Arc::clone(self) }
+    /// Counts one request in flight until the guard is dropped. None where there are `most` of them already.
+    pub fn begin(self: &Arc<Self>, most: Option<u32>) -> Option<Active> {
+        let before = self.load.add();
+        let active = Active { endpoint: Arc::clone(self) };
+        // Where two come at once for the last place, one of them gets it.
+        most.is_none_or(|most| before < most).then_some(active)
     }
 }
 
@@ -107,5 +112,6 @@ pub struct Active {
 impl Drop for Active {
     fn drop(&mut self) {
         self.endpoint.load.subtract();
+        self.endpoint.queue.made_room();
     }
 }

@@ -33,6 +33,8 @@ pub struct Prospect<'p> {
     pub score: &'static str,
     /// Whether there is anybody to pick.
     pub has_any: bool,
+    /// Whether there would be if it had room.
+    pub full: bool,
     /// Every endpoint.
     pub candidates: Vec<Candidate<'p>>,
 }
@@ -114,12 +116,12 @@ mod tests {
                     let asking = Asking { client: [10, 0, 0, random.u8(..)].into(), ..asking(&[]) };
                     let (sight, again) = (foreseen(&pool, &asking), foreseen(&pool, &asking));
                     assert_eq!(sight, again, "looking takes no turn");
-                    let picked = pool.pick(&asking).map(|endpoint| endpoint.id);
+                    let picked = pool.pick(&asking).ok().map(|endpoint| endpoint.id);
                     assert_eq!(pool.foresee(&asking).has_any, picked.is_some(), "{weights:?}");
                     assert!(sight.is_none() || sight == picked, "{algorithm:?} {weights:?}");
                     assert!(sight.is_some() || !certain || picked.is_none(), "{algorithm:?} {weights:?}");
                     let endpoint = pool.endpoints.iter().find(|endpoint| Some(endpoint.id) == picked);
-                    flying.extend(endpoint.filter(|_| number % 3 > 0).map(|endpoint| endpoint.begin()));
+                    flying.extend(endpoint.filter(|_| number % 3 > 0).and_then(|endpoint| endpoint.begin(None)));
                 }
             }
         }
@@ -129,7 +131,7 @@ mod tests {
     fn numbers_are_those_that_it_goes_by() {
         let numbers = |algorithm| {
             let pool = pool(algorithm, &[(1, false), (3, false), (0, false), (1, true)]);
-            let _flying: Vec<Active> = pool.endpoints.iter().map(|endpoint| endpoint.begin()).collect();
+            let _flying: Vec<Active> = pool.endpoints.iter().filter_map(|endpoint| endpoint.begin(None)).collect();
             let asking = asking(&[]);
             let prospect = pool.foresee(&asking);
             let scores = prospect.candidates.iter().map(|candidate| candidate.score).collect::<Vec<_>>();

@@ -49,7 +49,7 @@ impl Key {
 }
 
 /// The value of the first cookie of that name (RFC 6265 §4.2.1). Names of cookies have a case.
-fn cookie<'f>(fields: &'f Fields, name: &[u8]) -> Option<&'f [u8]> {
+pub(super) fn cookie<'f>(fields: &'f Fields, name: &[u8]) -> Option<&'f [u8]> {
     let pairs = fields.all(Name::Cookie).flat_map(|list| list.split(|byte| *byte == b';'));
     pairs.map(<[u8]>::trim_ascii).find_map(|pair| pair.strip_prefix(name)?.strip_prefix(b"="))
 }

@@ -111,8 +111,9 @@ impl Load {
         self.active.load(Relaxed)
     }
 
-    pub(super) fn add(&self) {
-        self.active.fetch_add(1, Relaxed);
+    /// One more. How many there were.
+    pub(super) fn add(&self) -> u32 {
+        self.active.fetch_add(1, Relaxed)
     }
 
     pub(super) fn subtract(&self) {

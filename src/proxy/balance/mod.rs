@@ -22,13 +22,16 @@ mod p2c;
 mod peak;
 mod pool;
 mod protocol;
+mod queue;
 mod random;
 mod reach;
 mod resolution;
+mod retry;
 mod round_robin;
 mod settings;
 mod spread;
 mod standing;
+mod sticky;
 mod url;
 
 pub use algorithm::Algorithm;
@@ -39,12 +42,15 @@ pub use foresight::{Candidate, Prospect};
 pub use hash_by::HashBy;
 pub use health::{Check, CheckKind, Health, HealthSettings, Known, Pace, Probed, StatusRange};
 pub use load::{Load, Measures, Outcome};
-pub use pool::{Backend, Pool};
+pub use pool::{Backend, Nobody, Pool};
 pub use protocol::{Protocol, SendProxy};
+pub use queue::{Queue, QueueSettings, Waiting};
 pub use reach::Reach;
 pub use resolution::{Found, Kind, Question, Resolution, Resolve};
-pub use settings::{BackendSettings, RetrySettings, Settings};
+pub use retry::{Retries, RetryOn, RetrySettings, Retrying};
+pub use settings::{BackendSettings, Settings};
 pub use standing::{Changes, Standing};
+pub use sticky::{StickyKey, StickySettings};
 pub use url::{BackendUrl, Target};
 
 #[cfg(test)]

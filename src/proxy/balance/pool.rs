@@ -4,12 +4,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::asking::Terms;
 use super::spread::{Share, Shares, Spread};
 use super::standing::Changes;
-use super::{Address, Algorithm, Asking, BackendSettings, BackendUrl, Endpoint, Measures};
-use super::{Check, Prospect, Protocol, Resolution, SendProxy, Settings};
+use super::sticky::Sticky;
+use super::{Active, Address, Algorithm, Asking, BackendSettings, BackendUrl, Endpoint, Measures};
+use super::{Check, Prospect, Protocol, Queue, QueueSettings, Resolution, Retries, RetrySettings, Retrying};
+use super::{SendProxy, Settings, StickyKey, Waiting};
 use crate::base::metrics::{Label, Registry};
+use crate::proxy::message::Request;
 use crate::proxy::tls::{BackendTls, Peer};
+
+/// How often another endpoint is picked where somebody else was faster.
+const MOST_PICKS: u32 = 8;
 
 /// A pool.
 #[derive(Debug)]
@@ -22,8 +29,10 @@ pub struct Pool {
     pub backends: Vec<Backend>,
     /// Its endpoints: each address of each backend, in the order of the config.
     pub endpoints: Vec<Arc<Endpoint>>,
-    /// How often a request is sent again at most.
-    pub retries: u8,
+    /// When a request is sent again.
+    pub retry: RetrySettings,
+    /// How many requests wait, and how long.
+    pub queue: QueueSettings,
     /// How long an unused connection is kept.
     pub pool_idle: Duration,
     /// How long a connection gets new requests; none where there is no limit.
@@ -35,8 +44,21 @@ pub struct Pool {
     /// What connections to its backends begin with.
     pub send_proxy: SendProxy,
     spread: Arc<Spread>,
+    sticky: Option<Sticky>,
     /// Of the standing of its endpoints, over all its snapshots.
     changes: Arc<Changes>,
+    /// Those that wait and those that are sent again, over all its snapshots.
+    waiting: Arc<Queue>,
+    retries: Arc<Retries>,
+}
+
+/// Why no endpoint was picked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nobody {
+    /// There is none.
+    Absent,
+    /// Each has as many requests as it may have.
+    Full,
 }
 
 /// One backend as the config has it.
@@ -75,6 +97,7 @@ impl Pool {
             .map(|endpoint| ((endpoint.url.text.as_str(), &endpoint.address), endpoint))
             .collect();
         let changes = previous.map_or_else(Arc::default, |pool| Arc::clone(&pool.changes));
+        let waiting = previous.map_or_else(Arc::default, |pool| Arc::clone(&pool.waiting));
         let slow_start = settings.slow_start.limit();
         let begins_slowly = slow_start.is_some() && previous.is_some_and(|pool| !pool.endpoints.is_empty());
         let (mut endpoints, mut list) = (Vec::new(), Vec::new());
@@ -88,7 +111,7 @@ impl Pool {
             for (address, share) in resolution.addresses(url) {
                 let known = known.get(&(url.text.as_str(), &address)).filter(alike).map(|known| Arc::clone(known));
                 let fresh = || {
-                    let fresh = Endpoint::new((url.clone(), address), label, peer(), &changes);
+                    let fresh = Endpoint::new((url.clone(), address), label, peer(), (&changes, &waiting));
                     if begins_slowly {
                         fresh.standing.warm_up(Instant::now());
                     }
@@ -101,8 +124,8 @@ impl Pool {
             }
         }
         let hash_by = settings.hash_by.as_ref().map(|by| by.value.clone()).unwrap_or_default();
-        let (algorithm, panic) = (settings.balance, settings.panic as f32);
-        let shares = Shares { algorithm, hash_by, slow_start, panic, list };
+        let terms = Terms { slow_start, panic: settings.panic as f32, max_requests: settings.queue.max_requests };
+        let shares = Shares { algorithm: settings.balance, hash_by, terms, list };
         let spread = match previous {
             Some(pool) if pool.spread.shares == shares => Arc::clone(&pool.spread),
             Some(_) | None => Arc::new(Spread::new(shares, &endpoints, Arc::clone(&changes))),
@@ -112,15 +135,26 @@ impl Pool {
             label: registry.label(&settings.name),
             backends: settings.backends.iter().map(Backend::of).collect(),
             endpoints,
-            retries: settings.retry.attempts,
+            retry: settings.retry.clone(),
+            queue: settings.queue.clone(),
             pool_idle: settings.pool_idle.0,
             pool_lifetime: settings.pool_lifetime.limit(),
             protocol: settings.protocol,
             health: settings.health.0.clone(),
             send_proxy: settings.send_proxy,
             spread,
+            sticky: None,
             changes,
+            waiting,
+            retries: previous.map_or_else(Arc::default, |pool| Arc::clone(&pool.retries)),
         }
+    }
+
+    /// The same, whose clients come back to their endpoint by a cookie, where `settings` say so.
+    pub fn stick(self, settings: &Settings, key: Option<&StickyKey>) -> Self {
+        let cookie = settings.sticky.cookie.as_ref();
+        let sticky = cookie.zip(key).map(|(cookie, key)| Sticky::new(cookie, key, &self.name, &self.endpoints));
+        Self { sticky, ..self }
     }
 
     /// How it chooses.
@@ -149,7 +183,7 @@ impl Pool {
 
     /// How long an endpoint takes to get its whole share.
     pub fn slow_start(&self) -> Option<Duration> {
-        self.spread.shares.slow_start
+        self.spread.shares.terms.slow_start
     }
 
     /// Whether so few endpoints are available that all of them are asked.
@@ -164,12 +198,66 @@ impl Pool {
 
     /// What it has for a request that was nowhere yet, which takes no turn by it.
     pub fn foresee(&self, asking: &Asking<'_>) -> Prospect<'_> {
-        self.spread.foresee(asking, &self.endpoints)
+        let mut prospect = self.spread.foresee(asking, &self.endpoints);
+        if let Some(own) = self.own(asking) {
+            prospect.has_any = true;
+            prospect.candidates.iter_mut().for_each(|candidate| candidate.picked = candidate.endpoint.id == own.id);
+        }
+        prospect
     }
 
     /// The endpoint for the next attempt: one where the request was not before, where there is one that is available.
-    pub fn pick(&self, asking: &Asking<'_>) -> Option<&Arc<Endpoint>> {
-        self.spread.pick(asking)
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn pick(&self, asking: &Asking<'_>) -> Result<&Arc<Endpoint>, Nobody> {
+        if let Some(own) = self.own(asking) {
+            return Ok(own);
+        }
+        let full = || if self.spread.is_full(asking) { Nobody::Full } else { Nobody::Absent };
+        self.spread.pick(asking).ok_or_else(full)
+    }
+
+    /// The endpoint that the client's cookie names, where the request may go there.
+    fn own(&self, asking: &Asking<'_>) -> Option<&Arc<Endpoint>> {
+        let own = self.sticky.as_ref()?.find(asking.request)?;
+        self.spread.may(own, asking).then_some(own)
+    }
+
+    /// Picks an endpoint and counts a request as in flight there.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn begin(&self, asking: &Asking<'_>) -> Result<Active, Nobody> {
+        for _ in 0..MOST_PICKS {
+            if let Some(active) = self.pick(asking)?.begin(self.queue.max_requests) {
+                return Ok(active);
+            }
+        }
+        Err(Nobody::Full)
+    }
+
+    /// The `Set-Cookie` for the client of a request that `endpoint` has answered; none where its cookie names one that serves.
+    pub fn set_cookie(&self, request: &Request, endpoint: &Endpoint, secure: bool) -> Option<Vec<u8>> {
+        let sticky = self.sticky.as_ref()?;
+        let known = sticky.find(request).is_some_and(|own| own.standing.is_available());
+        if known { None } else { sticky.set_cookie(endpoint, secure) }
+    }
+
+    /// How many requests wait for an endpoint with room.
+    pub fn waiting(&self) -> u32 {
+        self.waiting.length()
+    }
+
+    /// Lets a request wait for an endpoint with room; none where as many wait as may.
+    pub fn join_queue(&self) -> Option<Waiting> {
+        self.waiting.join(self.queue.queue)
+    }
+
+    /// Counts a request as sent again; none where as many are as may be.
+    pub fn begin_retry(&self) -> Option<Retrying> {
+        let in_flight = self.endpoints.iter().map(|endpoint| endpoint.load.active()).sum();
+        self.retries.begin(self.retry.most_at_once(in_flight))
     }
 }
 
@@ -212,7 +300,7 @@ mod tests {
         let first = pool.pick(&asking(&[])).unwrap().id;
         let second = pool.pick(&asking(&[first])).unwrap().id;
         assert_ne!(first, second);
-        assert!(pool.pick(&asking(&[first, second])).is_some());
+        assert!(pool.pick(&asking(&[first, second])).is_ok());
     }
 
     #[test]
@@ -246,7 +334,7 @@ mod tests {
     #[test]
     fn a_pool_whose_names_have_no_answer_has_no_endpoint() {
         let pool = Pool::build(&settings(&["http://b:80"]), &Registry::new(), None, &Resolution::default(), None);
-        assert!(pool.pick(&asking(&[])).is_none());
+        assert_eq!(pool.pick(&asking(&[])).unwrap_err(), Nobody::Absent);
         assert_eq!(pool.backends.len(), 1);
     }
 }

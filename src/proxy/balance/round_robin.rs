@@ -18,20 +18,23 @@ const MOST_PICKS: u64 = 16_384;
 pub(super) struct RoundRobin {
     sequence: Vec<u32>,
     cursor: AtomicUsize,
+    /// Where the sequence stands for requests that are sent again. With the others in one, of two endpoints the one that fails
+    /// would be the first for every request.
+    again: AtomicUsize,
 }
 
 impl RoundRobin {
     /// Over endpoints of these weights. A weight of 0 is never picked.
     pub(super) fn new(weights: &[u32]) -> Self {
-        Self { sequence: smooth(weights), cursor: AtomicUsize::new(0) }
+        Self { sequence: smooth(weights), ..Self::default() }
     }
 
     /// The next index; none where every weight is 0.
-    pub(super) fn next(&self) -> Option<usize> {
+    fn step(&self, cursor: &AtomicUsize) -> Option<usize> {
         if self.sequence.is_empty() {
             return None;
         }
-        let at = self.cursor.fetch_add(1, Ordering::Relaxed) % self.sequence.len();
+        let at = cursor.fetch_add(1, Ordering::Relaxed) % self.sequence.len();
         Some(self.sequence[at] as usize)
     }
 
@@ -50,8 +53,9 @@ impl RoundRobin {
 
 impl Balancer for RoundRobin {
     fn pick(&self, members: &Members, pick: &Pick<'_>) -> Option<usize> {
+        let cursor = if pick.asking.tried.is_empty() { &self.cursor } else { &self.again };
         for _ in 0..self.cycle() {
-            let index = self.next()?;
+            let index = self.step(cursor)?;
             if members.may(index, pick) {
                 return Some(index);
             }
@@ -105,13 +109,17 @@ fn parts(weights: &[u32]) -> Vec<u64> {
 mod tests {
     use super::*;
 
+    fn next(robin: &RoundRobin) -> Option<usize> {
+        robin.step(&robin.cursor)
+    }
+
     #[test]
     fn shares_are_exact_over_a_cycle() {
         for weights in [&[5, 3, 1][..], &[1], &[2, 4], &[256, 1], &[0, 7, 0, 3], &[1, 1, 1, 1]] {
             let robin = RoundRobin::new(weights);
             let mut counts = vec![0_u32; weights.len()];
             for _ in 0..robin.cycle() {
-                counts[robin.next().unwrap()] += 1;
+                counts[next(&robin).unwrap()] += 1;
             }
             let common = weights.iter().fold(0, |a, b| gcd(a, *b));
             let expected: Vec<u32> = weights.iter().map(|weight| weight / common).collect();
@@ -128,7 +136,7 @@ mod tests {
     fn a_cycle_is_bounded_whatever_the_weights() {
         let robin = RoundRobin::new(&[65_536, 65_535, 1, 0]);
         assert!(robin.cycle() as u64 <= MOST_PICKS + 1);
-        let picked: Vec<usize> = (0..robin.cycle()).map(|_| robin.next().unwrap()).collect();
+        let picked: Vec<usize> = (0..robin.cycle()).map(|_| next(&robin).unwrap()).collect();
         let count = |index| picked.iter().filter(|picked| **picked == index).count();
         assert_eq!((count(2), count(3)), (1, 0));
         assert!(count(0).abs_diff(count(1)) <= 1, "{} {}", count(0), count(1));
@@ -136,7 +144,7 @@ mod tests {
 
     #[test]
     fn nothing_is_picked_where_nothing_has_weight() {
-        assert_eq!(RoundRobin::new(&[0, 0]).next(), None);
-        assert_eq!(RoundRobin::new(&[]).next(), None);
+        assert_eq!(next(&RoundRobin::new(&[0, 0])), None);
+        assert_eq!(next(&RoundRobin::new(&[])), None);
     }
 }

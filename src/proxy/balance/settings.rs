@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use crate::base::period::Period;
 use crate::base::place::At;
-use crate::base::settings::{Node, Problem, Scalar, Section, Setting, Shape, Table};
+use crate::base::settings::{Node, Problem, Section, Setting, Shape, Table};
 
-use super::{Algorithm, BackendUrl, HashBy, HealthSettings, Protocol, Resolve, SendProxy, Target};
+use super::{Algorithm, BackendUrl, HashBy, HealthSettings, Protocol, QueueSettings, Resolve, RetrySettings};
+use super::{SendProxy, StickySettings, Target};
 use crate::proxy::tls::BackendTlsSettings;
 
 /// One `[pool.NAME]`, or a pool written inline in a route.
@@ -20,6 +21,8 @@ pub struct Settings {
     pub hash_by: Option<At<HashBy>>,
     /// The backends; at least one. No two with the same URL.
     pub backends: Vec<BackendSettings>,
+    /// A cookie that brings clients back to their backend. Default none.
+    pub sticky: StickySettings,
     /// How its backends are probed. Default not at all.
     pub health: HealthSettings,
     /// How long a backend takes to get its whole share when it comes or comes back. Up to 1 h, default none.
@@ -28,6 +31,8 @@ pub struct Settings {
     pub panic: f64,
     /// Sending again what was not answered.
     pub retry: RetrySettings,
+    /// How many requests a backend has at once, and how many wait for their turn.
+    pub queue: QueueSettings,
     /// How long an unused connection to a backend is kept. 1 s to 1 h, default 55 s.
     pub pool_idle: Period,
     /// How long a connection to a backend gets new requests at most; `"0s"` is for ever. Up to 30 days, default 1 h.
@@ -53,39 +58,19 @@ pub struct BackendSettings {
     pub backup: bool,
 }
 
-/// `retry`: a number of attempts, `false`, or a table.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RetrySettings {
-    /// How often a request is sent again at most. 0 to 5, default 1. 0 or `false` switches it off.
-    pub attempts: u8,
-}
-
-impl Default for RetrySettings {
-    fn default() -> Self {
-        Self { attempts: 1 }
-    }
-}
-
 impl Table for Settings {
     fn keys(section: &mut Section<'_>) -> Option<Self> {
-        let before = section.problems();
-        let balance = section
-            .key("balance", "Which backend gets the next request. All algorithms honour weights.")
-            .fallback("PORTCULLIS_STRATEGY")
-            .or(Algorithm::default());
-        let known = (section.problems() == before).then_some(balance);
-        let hash_by = section
-            .key(
-                "hash_by",
-                "What of a request `balance = \"hash\"` goes by: ip, path, header:NAME or cookie:NAME. Left out: ip.",
-            )
-            .optional();
+        let (balance, hash_by) = algorithm(section);
         let backends: Vec<BackendSettings> =
             section.key("backends", "The backends: a URL or a table each. No two with one URL.").required_list();
+        let sticky = section
+            .key("sticky", "A cookie that brings clients back to their backend: { cookie = \"NAME\" }, or false.")
+            .or(StickySettings::default());
         let (health, slow_start, panic) = availability(section);
         let retry = section
             .key("retry", "Sending again what was not answered: how often at most, false, or a table.")
             .or(RetrySettings::default());
+        let queue = QueueSettings::keys(section);
         let (pool_idle, pool_lifetime, protocol, send_proxy) = connections(section);
         let resolve = section
             .key("resolve", "How often host names of backends are looked up again; every address is an endpoint. 1s to 1h, or \"0s\" for only at the start and at reloads.")
@@ -95,7 +80,6 @@ impl Table for Settings {
             .optional();
         check(section, &backends);
         without_port(section, &health, &backends);
-        without_hash(section, hash_by.as_ref(), known);
         without_https(section, tls.as_ref(), &backends);
         let name = section.name().clone();
         Some(Self {
@@ -103,10 +87,12 @@ impl Table for Settings {
             balance,
             hash_by,
             backends,
+            sticky,
             health,
             slow_start,
             panic,
             retry,
+            queue,
             pool_idle,
             pool_lifetime,
             protocol,
@@ -115,6 +101,24 @@ impl Table for Settings {
             tls,
         })
     }
+}
+
+/// `balance` and `hash_by`.
+fn algorithm(section: &mut Section<'_>) -> (Algorithm, Option<At<HashBy>>) {
+    let before = section.problems();
+    let balance = section
+        .key("balance", "Which backend gets the next request. All algorithms honour weights.")
+        .fallback("PORTCULLIS_STRATEGY")
+        .or(Algorithm::default());
+    let known = (section.problems() == before).then_some(balance);
+    let hash_by = section
+        .key(
+            "hash_by",
+            "What of a request `balance = \"hash\"` goes by: ip, path, header:NAME or cookie:NAME. Left out: ip.",
+        )
+        .optional();
+    without_hash(section, hash_by.as_ref(), known);
+    (balance, hash_by)
 }
 
 /// The keys that say who is up, and what becomes of the others' shares.
@@ -233,37 +237,5 @@ impl BackendSettings {
             .or(1);
         let backup = section.key("backup", "Whether it gets requests only where no other can be asked.").or(false);
         Some(Self { url: url?, weight, backup })
-    }
-}
-
-impl Setting for RetrySettings {
-    fn shape() -> Shape {
-        Shape::OneOf(vec![
-            Shape::Integer(0, 5),
-            Shape::Constant(false),
-            Shape::table(|section| _ = Self::keys(section)),
-        ])
-    }
-
-    fn read(node: &Node<'_>) -> Option<Self> {
-        if node.is_table() {
-            return node.table(Self::keys);
-        }
-        match node.scalar()? {
-            Scalar::Boolean(false) => Some(Self { attempts: 0 }),
-            Scalar::Integer(_) | Scalar::Filled(_) => Some(node.short("attempts", Self::keys)),
-            other => node.mismatch::<Self, _>(&other),
-        }
-    }
-
-    fn shown(&self) -> serde_json::Value {
-        self.attempts.into()
-    }
-}
-
-impl RetrySettings {
-    fn keys(section: &mut Section<'_>) -> Self {
-        let attempts = section.key("attempts", "How often a request is sent again at most. 0 to 5.");
-        Self { attempts: attempts.within(0..=5).or(Self::default().attempts) }
     }
 }

@@ -3,10 +3,9 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::algorithm::{Algorithm, Balancer};
-use super::asking::{Among, Asking, Members, Pick};
+use super::asking::{Among, Asking, Members, Pick, Terms};
 use super::census::{Census, Count};
 use super::foresight::{Candidate, Prospect};
 use super::standing::Changes;
@@ -17,10 +16,7 @@ use super::{Endpoint, HashBy};
 pub(super) struct Shares {
     pub(super) algorithm: Algorithm,
     pub(super) hash_by: HashBy,
-    /// How long an endpoint takes to get its whole share.
-    pub(super) slow_start: Option<Duration>,
-    /// Where a smaller part of the endpoints is available, those that are down are asked as well.
-    pub(super) panic: f32,
+    pub(super) terms: Terms,
     /// Of each endpoint of the pool.
     pub(super) list: Vec<Share>,
 }
@@ -64,7 +60,7 @@ impl Spread {
     }
 
     /// The endpoint for a request: one where it was not before, of the backups only where there is no other; then one that it was
-    /// sent to already; then one that is down. None where there is none.
+    /// sent to already; then one that is down. None where there is none, or none has room.
     pub(super) fn pick(&self, asking: &Asking<'_>) -> Option<&Arc<Endpoint>> {
         self.seek(asking, Group::pick)
     }
@@ -73,6 +69,7 @@ impl Spread {
     fn seek<'s, R>(&'s self, asking: &Asking<'_>, ask: impl Ask<'s, R>) -> Option<R> {
         let count = self.first.count(&self.changes);
         if count.whole
+            && self.shares.terms.max_requests.is_none()
             && let Some(found) = ask(&self.first, &Pick::free(asking))
         {
             return Some(found);
@@ -86,9 +83,21 @@ impl Spread {
         well.or_else(|| self.down(asking, ask)).or_else(|| self.down(&again, ask))
     }
 
+    /// Whether a request that has a reason to go there may go to `endpoint`.
+    pub(super) fn may(&self, endpoint: &Endpoint, asking: &Asking<'_>) -> bool {
+        Pick::among(asking, Among::Available, self.shares.terms).is_for(endpoint)
+    }
+
+    /// Whether there is an endpoint that would be picked if it had room.
+    pub(super) fn is_full(&self, asking: &Asking<'_>) -> bool {
+        let terms = Terms { max_requests: None, ..self.shares.terms };
+        let pick = Pick::among(asking, Among::Down, terms);
+        self.shares.terms.max_requests.is_some() && self.groups().any(|group| group.pick(&pick).is_some())
+    }
+
     /// Whether so few of those to be asked first are available that they would be overrun.
     fn panics(&self, count: Count) -> bool {
-        let needed = self.shares.panic * self.first.members.count() as f32;
+        let needed = self.shares.terms.panic * self.first.members.count() as f32;
         (count.available as f32) < needed && self.backups.count(&self.changes).available == 0
     }
 
@@ -101,20 +110,20 @@ impl Spread {
     }
 
     fn available<'s, R>(&'s self, asking: &Asking<'_>, ask: impl Ask<'s, R>) -> Option<R> {
-        let groups = [&self.first, &self.backups];
-        groups.into_iter().find_map(|group| group.available(asking, (self.shares.slow_start, &self.changes), ask))
+        self.groups().find_map(|group| group.available(asking, (self.shares.terms, &self.changes), ask))
     }
 
     fn down<'s, R>(&'s self, asking: &Asking<'_>, ask: impl Ask<'s, R>) -> Option<R> {
-        let pick = Pick::among(asking, Among::Down, None);
-        ask(&self.first, &pick).or_else(|| ask(&self.backups, &pick))
+        let pick = Pick::among(asking, Among::Down, self.shares.terms);
+        self.groups().find_map(|group| ask(group, &pick))
     }
 
     /// What each of `endpoints`, which are those that it is over, has for a request.
     pub(super) fn foresee<'e>(&self, asking: &Asking<'_>, endpoints: &'e [Arc<Endpoint>]) -> Prospect<'e> {
         let sought = self.seek(asking, |group: &Group, pick: &Pick<'_>| group.foresee(pick));
         // Which of those that begin slowly has its turn is left to chance.
-        let slow = self.shares.slow_start.is_some() && endpoints.iter().any(|endpoint| !endpoint.standing.is_whole());
+        let slow =
+            self.shares.terms.slow_start.is_some() && endpoints.iter().any(|endpoint| !endpoint.standing.is_whole());
         let picked = sought.flatten().filter(|_| !slow);
         let sights = [&self.first, &self.backups].map(|group| group.scores(asking));
         let what = sights.iter().find_map(|sight| sight.as_ref()).map_or("", |(what, _)| *what);
@@ -131,7 +140,13 @@ impl Spread {
             score: scores.get(&share.endpoint).copied(),
             picked: picked == Some(share.endpoint),
         });
-        Prospect { score: what, has_any: sought.is_some(), candidates: candidates.collect() }
+        let roomy = Pick::among(asking, Among::Down, Terms { max_requests: None, ..self.shares.terms });
+        let full = sought.is_none() && self.groups().any(|group| group.members.open(0, &roomy).next().is_some());
+        Prospect { score: what, has_any: sought.is_some(), full, candidates: candidates.collect() }
+    }
+
+    fn groups(&self) -> impl Iterator<Item = &Group> {
+        [&self.first, &self.backups].into_iter()
     }
 }
 
@@ -166,13 +181,14 @@ impl Group {
     fn available<'s, R>(
         &'s self,
         asking: &Asking<'_>,
-        (slow_start, changes): (Option<Duration>, &Changes),
+        (terms, changes): (Terms, &Changes),
         ask: impl Ask<'s, R>,
     ) -> Option<R> {
         if self.count(changes).whole {
-            return ask(self, &Pick::free(asking));
+            let among = if terms.max_requests.is_some() { Among::Available } else { Among::All };
+            return ask(self, &Pick::among(asking, among, terms));
         }
-        let among = |among| ask(self, &Pick::among(asking, among, slow_start));
+        let among = |among| ask(self, &Pick::among(asking, among, terms));
         among(Among::Ready).or_else(|| among(Among::Available))
     }
 }

@@ -29,10 +29,12 @@ pub(super) fn settings(urls: &[&str]) -> Settings {
         balance: Algorithm::RoundRobin,
         hash_by: None,
         backends: urls.iter().map(backend).collect(),
+        sticky: StickySettings::default(),
         health: HealthSettings::default(),
         slow_start: Period::seconds(0),
         panic: 0.5,
         retry: RetrySettings::default(),
+        queue: QueueSettings::default(),
         pool_idle: Period::seconds(55),
         pool_lifetime: Period::seconds(3_600),
         protocol: Protocol::Auto,
@@ -71,7 +73,7 @@ fn plain(algorithm: Algorithm, weights: &[u16]) -> Pool {
 
 /// Which endpoint of the pool is picked.
 fn picked(pool: &Pool, asking: &Asking<'_>) -> Option<usize> {
-    let id = pool.pick(asking)?.id;
+    let id = pool.pick(asking).ok()?.id;
     pool.endpoints.iter().position(|endpoint| endpoint.id == id)
 }
 
@@ -238,7 +240,7 @@ impl Simulation {
 
     fn ask(&mut self, answer: impl Fn(usize) -> (Duration, u16)) {
         let index = picked(&self.pool, &Asking { now: self.now, ..asking(&[]) }).unwrap();
-        self.active[index].push(self.pool.endpoints[index].begin());
+        self.active[index].push(self.pool.endpoints[index].begin(None).unwrap());
         self.flying.push(Reverse((self.now + answer(index).0, index)));
     }
 }
@@ -284,7 +286,7 @@ fn an_endpoint_that_asks_to_be_left_alone_is() {
     for index in [0, 1] {
         pool.endpoints[index].load.learn(Measures::Peak, busy, Duration::from_millis(1), now);
     }
-    let flights: Vec<Active> = (0..100).map(|_| pool.endpoints[2].begin()).collect();
+    let flights: Vec<Active> = (0..100).map(|_| pool.endpoints[2].begin(None).unwrap()).collect();
     assert!((0..1_000).all(|_| picked(&pool, &at(4)) == Some(2)), "however much the other one has");
     assert!((0..1_000).any(|_| picked(&pool, &at(6)) != Some(2)));
     pool.endpoints[2].load.learn(Measures::Peak, busy, Duration::from_millis(1), now);
@@ -301,7 +303,7 @@ fn the_least_connections_are_counted_by_weight() {
     for _ in 0..40 {
         let index = picked(&pool, &asking(&[])).unwrap();
         counts[index] += 1;
-        flights.push(pool.endpoints[index].begin());
+        flights.push(pool.endpoints[index].begin(None).unwrap());
     }
     assert_eq!(counts, [10, 30]);
 }

@@ -38,6 +38,14 @@ impl<'a> Exchange<'a> {
             response.fields.remove(Name::ContentLength);
         }
         set_hsts(response, hsts);
+        let cookie = self
+            .trip
+            .endpoint
+            .as_ref()
+            .and_then(|endpoint| pool.set_cookie(request, endpoint, connection.tls.is_some()));
+        if let Some(cookie) = cookie {
+            response.fields.add(b"set-cookie", &cookie);
+        }
         self.start(client, request, response, begun.length());
         if begun.length() != Length::Tunnel {
             return upstream::relay(client, &call, begun, &mut self.trip).await;

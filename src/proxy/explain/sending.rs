@@ -158,27 +158,52 @@ fn limit_body(route: &Route, request: &Request, length: Length, told: &mut Telli
 
 /// Whether there is somebody to send it to.
 fn pick(case: &Case<'_>, choice: &Choice<'_>, request: &Request, told: &mut Telling) -> Result<(), Stop> {
-    let unknown = |pool: &balance::Pool| {
-        !case.seen.resolved && pool.backends.iter().any(|backend| backend.url.question().is_some())
-    };
-    let has_any = |pool: &balance::Pool| pool.foresee(&asking(case, request)).has_any;
     let possible: Vec<_> = match choice.certain {
         Some(pool) => vec![pool],
         None => choice.shares.iter().filter(|(share, _)| *share > 0).map(|(_, pool)| *pool).collect(),
     };
+    let mut refusing = Vec::new();
     for pool in &possible {
-        let says = if unknown(pool) {
-            (Says::Open, "names of its backends are not looked up for a file")
-        } else if has_any(pool) && pool.asks_all() {
-            (Says::Passes, "too few of its backends are available, so that all of them are asked")
-        } else if !has_any(pool) {
-            (if possible.len() == 1 { Says::Refuses } else { Says::Open }, "it has no backend that may be asked")
-        } else {
-            continue;
+        let (says, why) = match stands(case, pool, request) {
+            Ok(None) => continue,
+            Ok(Some((says, why))) => (says, why),
+            Err((fault, why)) => {
+                refusing.push(fault);
+                // Another pool may have one.
+                (if possible.len() == 1 { Says::Refuses } else { Says::Open }, why)
+            }
         };
-        told.say("pool", says.0, format!("{}: {}", pool.name, says.1));
+        told.say("pool", says, format!("{}: {why}", pool.name));
     }
-    if possible.iter().any(|pool| unknown(pool) || has_any(pool)) { Ok(()) } else { Err(Fault::NoBackend.into()) }
+    match refusing.first() {
+        Some(fault) if refusing.len() == possible.len() => Err((*fault).into()),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// What is to be said of a pool, where there is anything.
+///
+/// # Errors
+/// Where it would refuse the request.
+fn stands(case: &Case<'_>, pool: &balance::Pool, request: &Request) -> Result<Option<(Says, String)>, (Fault, String)> {
+    let prospect = pool.foresee(&asking(case, request));
+    let named = pool.backends.iter().any(|backend| backend.url.question().is_some());
+    let (waiting, room) = (pool.waiting(), pool.queue.queue);
+    if !case.seen.resolved && named {
+        return Ok(Some((Says::Open, "names of its backends are not looked up for a file".to_owned())));
+    }
+    match (prospect.has_any, prospect.full) {
+        (true, _) if pool.asks_all() => {
+            let why = "too few of its backends are available, so that all of them are asked";
+            Ok(Some((Says::Passes, why.to_owned())))
+        }
+        (true, _) => Ok(None),
+        (false, true) => {
+            let why = format!("its backends have as many requests as they may; {waiting} wait, and {room} may");
+            if waiting < room { Ok(Some((Says::Open, why))) } else { Err((Fault::QueueFull, why)) }
+        }
+        (false, false) => Err((Fault::NoBackend, "it has no backend that may be asked".to_owned())),
+    }
 }
 
 fn asking<'r>(case: &Case<'_>, request: &'r Request) -> Asking<'r> {

@@ -7,13 +7,15 @@ use super::backend::Broken;
 use super::forward::Call;
 use crate::base::clock;
 use crate::base::metrics::{self, Label};
-use crate::proxy::balance::{Active, Endpoint, Measures, Outcome};
+use crate::proxy::balance::{Active, Endpoint, Measures, Outcome, Retrying};
 use crate::proxy::fault::{Fault, Side};
 use crate::proxy::message::{Name, Response};
 
 /// A request in flight to an endpoint.
 pub(super) struct Asked {
     active: Active,
+    /// It is sent again, which is counted for as long as it is in flight.
+    _retrying: Option<Retrying>,
     metrics: metrics::Worker,
     pool: Label,
     /// What the pool's algorithm wants to know, and whether it has been told.
@@ -26,10 +28,11 @@ pub(super) struct Asked {
 
 impl Asked {
     /// Counts it as begun at the moment `now`.
-    pub(super) fn begin(call: &Call<'_>, endpoint: &Arc<Endpoint>, now: Instant) -> Self {
-        call.metrics.backend_started(call.pool.label, endpoint.label);
+    pub(super) fn begin(call: &Call<'_>, active: Active, retrying: Option<Retrying>, now: Instant) -> Self {
+        call.metrics.backend_started(call.pool.label, active.endpoint.label);
         Self {
-            active: endpoint.begin(),
+            active,
+            _retrying: retrying,
             metrics: call.metrics.clone(),
             pool: call.pool.label,
             measures: call.pool.measures(),
@@ -99,7 +102,7 @@ impl Drop for Asked {
 }
 
 /// How long a backend asks to be left alone: seconds, or a date (RFC 9110 §10.2.3).
-fn retry_after(response: &Response, now: SystemTime) -> Option<Duration> {
+pub(super) fn retry_after(response: &Response, now: SystemTime) -> Option<Duration> {
     let text = std::str::from_utf8(response.fields.first(Name::RetryAfter)?).ok()?;
     match text.parse() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),

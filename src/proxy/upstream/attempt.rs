@@ -55,6 +55,12 @@ impl<'a> Attempt<'a> {
         Self { call, replayable, since: 0, sending: Sending::begin(call, client) }
     }
 
+    /// Makes ready for an attempt that knows nothing of the last one, whose answer nobody gets.
+    pub(super) fn start_over(&mut self, client: &impl Downstream) {
+        self.since = 0;
+        self.sending = Sending::begin(self.call, client);
+    }
+
     /// Asks one endpoint, up to the head of its answer.
     pub(super) async fn run<D: Downstream>(
         &mut self,

@@ -2,22 +2,18 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Client;
-use super::asked::Asked;
 use super::attempt::{Attempt, Begun};
-use super::backend::Broken;
+use super::tries::{Next, Tries};
 use crate::base::alarm::{Alarm, Moment};
 use crate::base::metrics;
-use crate::proxy::balance::{Asking, Endpoint, Pool};
+use crate::proxy::balance::{Endpoint, Pool};
 use crate::proxy::fault::Fault;
 use crate::proxy::http::body::{Downstream, Length};
 use crate::proxy::listen::proxy_protocol::Header;
 use crate::proxy::message::{Request, Response};
-
-/// How often a request is sent again without that being counted as a retry.
-const MOST_UNCOUNTED: u32 = 3;
 
 /// Deadlines towards the backend; none where there is no limit.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +65,8 @@ pub struct Trip {
     pub response_time: Option<Duration>,
     /// How often the request was sent again.
     pub retries: u32,
+    /// Why it was the last time.
+    pub retried_for: Option<Fault>,
     /// Bytes of the request's body.
     pub request_bytes: u64,
     /// Bytes of the response's body.
@@ -78,7 +76,7 @@ pub struct Trip {
 /// Sends the request until some endpoint begins to answer, and reads the head of its answer into `response`.
 ///
 /// A request of which the backend has seen nothing is tried again whatever its method; GET, HEAD and OPTIONS without a body
-/// also after the connection broke. Nothing else ever is.
+/// also after the connection broke, or after an answer whose status says so. Nothing else ever is.
 pub async fn forward<D: Downstream>(
     client: &mut D,
     call: &Call<'_>,
@@ -87,68 +85,48 @@ pub async fn forward<D: Downstream>(
 ) -> Result<Begun, Fault> {
     let replayable = is_replayable(call.request, client.request_length());
     let mut attempt = Attempt::new(call, client, replayable);
-    let mut tried = Vec::new();
-    let mut again: Option<Arc<Endpoint>> = None;
-    let mut uncounted = 0;
-    loop {
-        let now = Instant::now();
-        let asking = Asking { tried: &tried, client: call.from, request: call.request, now };
-        let picked = again.take().or_else(|| call.pool.pick(&asking).map(Arc::clone));
-        let endpoint = picked.ok_or(Fault::NoBackend)?;
-        let asked = Asked::begin(call, &endpoint, now);
+    let mut tries = Tries::new(call, replayable);
+    let result = loop {
+        let asked = match tries.begin(client).await {
+            Ok(asked) => asked,
+            Err(fault) => break Err(fault),
+        };
+        let endpoint = Arc::clone(asked.endpoint());
         trip.endpoint = Some(Arc::clone(&endpoint));
-        let broken = match attempt.run(client, asked, response).await {
+        match attempt.run(client, asked, response).await {
             Ok((begun, took)) => {
                 trip.response_time = Some(took);
                 trip.request_bytes = begun.sending.taken;
-                if trip.retries > 0 {
-                    call.metrics.retried(call.pool.label, "answered");
+                if !tries.repeats(response) {
+                    break Ok(begun);
                 }
-                return Ok(begun);
+                match Box::pin(tries.after_answer(client, (&endpoint, response), trip)).await {
+                    Ok(false) => break Ok(begun),
+                    Ok(true) => attempt.start_over(client),
+                    Err(fault) => break Err(fault),
+                }
             }
-            Err(broken) => broken,
-        };
-        trip.request_bytes = attempt.sending.taken;
-        response.clear();
-        let allowed = may_repeat(&broken, replayable) && attempt.sending.can_resume();
-        if allowed && broken.stale && uncounted < MOST_UNCOUNTED {
-            // Not a failure of the backend, which closed an unused connection: it is not counted as a retry.
-            uncounted += 1;
-            attempt.since = call.client.mark();
-            again = Some(endpoint);
-        } else if allowed && is_declined(&broken) && uncounted < MOST_UNCOUNTED {
-            // Nor is a backend that declined in time.
-            uncounted += 1;
-            attempt.since = 0;
-            tried.push(endpoint.id);
-        } else if allowed && trip.retries < u32::from(call.pool.retries) {
-            trip.retries += 1;
-            // What was learnt of this backend's connections says nothing of the next one's.
-            attempt.since = 0;
-            tried.push(endpoint.id);
-        } else {
-            if trip.retries > 0 {
-                call.metrics.retried(call.pool.label, "failed");
+            Err(broken) => {
+                trip.request_bytes = attempt.sending.taken;
+                let resumable = attempt.sending.can_resume();
+                match Box::pin(tries.after(client, (&endpoint, &broken, resumable), trip)).await {
+                    Ok(Next::Same) => attempt.since = call.client.mark(),
+                    // What was learnt of this backend's connections says nothing of the next one's.
+                    Ok(Next::Other) => attempt.since = 0,
+                    Ok(Next::None) => break Err(broken.fault),
+                    Err(fault) => break Err(fault),
+                }
             }
-            return Err(broken.fault);
         }
+        response.clear();
+    };
+    if trip.retries > 0 {
+        call.metrics.retried(call.pool.label, if result.is_ok() { "answered" } else { "failed" });
     }
-}
-
-/// Whether another attempt may follow. One that took too long or was answered badly is no reason to ask twice: the backend got
-/// the request, and the client would wait twice as long as its route allows.
-fn may_repeat(broken: &Broken, replayable: bool) -> bool {
-    match broken.fault {
-        Fault::ConnectFailed | Fault::ConnectTimeout | Fault::BackendTls(_) => true,
-        Fault::BackendReset => broken.unseen || replayable,
-        _ => false,
+    if result.is_err() {
+        response.clear();
     }
-}
-
-/// The backend has certainly done nothing of the request, which it told over HTTP/2 by GOAWAY or a stream refused, or of which a
-/// connection of HTTP/1.1 broke before it took a byte.
-fn is_declined(broken: &Broken) -> bool {
-    broken.unseen && broken.fault == Fault::BackendReset
+    result
 }
 
 fn is_replayable(request: &Request, length: Length) -> bool {
@@ -158,25 +136,6 @@ fn is_replayable(request: &Request, length: Length) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const BROKEN: Broken = Broken { fault: Fault::BackendReset, unseen: false, stale: false };
-
-    #[test]
-    fn only_what_the_backend_has_not_seen_or_what_is_safe_is_sent_again() {
-        for (broken, replayable, expected) in [
-            (BROKEN, false, false),
-            (BROKEN, true, true),
-            (Broken { stale: true, ..BROKEN }, false, false),
-            (Broken { unseen: true, ..BROKEN }, false, true),
-            (Broken { fault: Fault::ConnectFailed, ..BROKEN }, false, true),
-            (Broken { fault: Fault::ConnectTimeout, ..BROKEN }, false, true),
-            (Broken { fault: Fault::ResponseTimeout, ..BROKEN }, true, false),
-            (Broken { fault: Fault::BackendMalformed, unseen: true, ..BROKEN }, true, false),
-            (Broken { fault: Fault::TotalTimeout, unseen: true, ..BROKEN }, true, false),
-        ] {
-            assert_eq!(may_repeat(&broken, replayable), expected, "{broken:?}, replayable: {replayable}");
-        }
-    }
 
     #[test]
     fn reads_without_a_body_are_replayable() {

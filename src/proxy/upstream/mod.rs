@@ -1,6 +1,6 @@
 //! One attempt at one endpoint, over a pooled connection.
 //!
-//! `client` keeps each worker's connections, which `opening` and `dial` make; `forward` makes attempts until a response begins,
+//! `client` keeps each worker's connections, which `opening` and `dial` make; `forward` makes attempts until a response begins, as `tries` says,
 //! `relay` moves its bytes both ways, or `tunnel` those of a WebSocket. `backend` is the other end: an HTTP/1.1 `connection` or a
 //! stream of HTTP/2. `probe` is a connection and an exchange of the control plane's own.
 
@@ -16,6 +16,7 @@ mod opening;
 mod probe;
 mod relay;
 mod sending;
+mod tries;
 mod tunnel;
 
 pub use attempt::Begun;

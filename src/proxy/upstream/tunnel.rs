@@ -277,7 +277,7 @@ mod tests {
             let mut server = Server::new(near);
             server.start(&Response::default(), Length::Tunnel);
             let address = ("unix:b".parse().unwrap(), Address::Unix("b".into()));
-            let endpoint = Arc::new(Endpoint::new(address, Label::NONE, None, &Arc::default()));
+            let endpoint = Arc::new(Endpoint::new(address, Label::NONE, None, (&Arc::default(), &Arc::default())));
             let (key, begun) = (Key { endpoint: endpoint.id, header: None }, (0, Alarms::start().now()));
             let mut connection = Connection::new(Stream::new(far), key, &endpoint, begun);
             connection.stream.become_tunnel();

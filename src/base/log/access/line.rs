@@ -45,7 +45,12 @@ fn text_fields(entry: &Entry<'_>, out: &mut Vec<u8>) {
     word(" listener=", entry.listener.as_bytes());
     word(" route=", entry.route.as_bytes());
     word(" id=", entry.request_id);
-    let said = [(" reason=", entry.reason), (" tls=", entry.tls), (" backend=", entry.backend)];
+    let said = [
+        (" reason=", entry.reason),
+        (" retry_reason=", entry.retry_reason),
+        (" tls=", entry.tls),
+        (" backend=", entry.backend),
+    ];
     for (name, value) in said {
         if let Some(value) = value {
             word(name, value.as_bytes());
@@ -85,6 +90,7 @@ pub(super) fn json(entry: &Entry<'_>, stamp: &mut Stamp, out: &mut Vec<u8>) {
         ("backend", entry.backend.map(str::as_bytes)),
         ("request_id", Some(entry.request_id)),
         ("reason", entry.reason.map(str::as_bytes)),
+        ("retry_reason", entry.retry_reason.map(str::as_bytes)),
         ("tls", entry.tls.map(str::as_bytes)),
         ("user_agent", entry.user_agent),
         ("referer", entry.referer),
@@ -165,6 +171,7 @@ mod tests {
             backend: Some("http://10.0.0.1:8080"),
             backend_duration: Some(Duration::from_micros(9_999)),
             retries: 1,
+            retry_reason: Some("connect_failed"),
             request_id: b"01ab",
             reason: None,
             observed: &[],
@@ -185,7 +192,7 @@ mod tests {
         assert_eq!(
             written(text, &entry()),
             "192.0.2.1 - - [29/Feb/2024:12:34:56 +0000] \"GET /a/b?x=1 HTTP/1.1\" 200 1234 \"-\" \"curl/8.0\" \
-             host=example.com listener=https route=web id=01ab tls=TLSv1.3 backend=http://10.0.0.1:8080 \
+             host=example.com listener=https route=web id=01ab retry_reason=connect_failed tls=TLSv1.3 backend=http://10.0.0.1:8080 \
              backend_ms=9.999 ms=12.045 retries=1 request_bytes=0\n"
         );
     }
@@ -197,7 +204,7 @@ mod tests {
             "ts": "2024-02-29T12:34:56.007Z", "client": "192.0.2.1", "method": "GET", "host": "example.com",
             "path": "/a/b", "query": "x=1", "protocol": "HTTP/1.1", "listener": "https", "route": "web",
             "backend": "http://10.0.0.1:8080", "request_id": "01ab", "tls": "TLSv1.3", "user_agent": "curl/8.0",
-            "status": 200, "request_bytes": 0, "response_bytes": 1234, "retries": 1, "duration_ms": 12.045,
+            "status": 200, "request_bytes": 0, "response_bytes": 1234, "retries": 1, "retry_reason": "connect_failed", "duration_ms": 12.045,
             "backend_ms": 9.999,
         });
         assert_eq!(line, expected);

@@ -48,6 +48,8 @@ pub struct Entry<'a> {
     pub backend_duration: Option<Duration>,
     /// How often it was sent again.
     pub retries: u32,
+    /// Why it was the last time, by the name of its fault.
+    pub retry_reason: Option<&'static str>,
     /// The `X-Request-Id` that the backend got.
     pub request_id: &'a [u8],
     /// Why it was refused or failed, by the name of its fault.
