@@ -20,6 +20,7 @@
 //!   reason to refuse, and one table of what follows from it.
 //! * The stations, in order of travel: [`proxy::listen`], [`proxy::tls`], [`proxy::http`], [`proxy::route`], [`proxy::policy`],
 //!   [`proxy::balance`], [`proxy::upstream`]. [`proxy::io`] is the seam below them: plain TCP or TLS.
+//! * [`proxy::explain`] goes the way of the spine without sending anything, and writes down why.
 //! * [`proxy::snapshot`] is a whole config, compiled; [`proxy::worker`] is what a worker owns; [`proxy::accept`] and
 //!   [`proxy::work`] are its loops.
 //! * [`control::config`] reads the file, [`control::build`] compiles it, [`control::gateway`] makes it live,
@@ -52,6 +53,8 @@
 //! * A request that a backend may have acted on is not sent again, unless it is GET, HEAD or OPTIONS. What a backend of HTTP/2
 //!   declares unprocessed is, whatever it is.
 //! * A tunnel carries nothing before its backend has proved that it understood; of all upgrades only WebSocket is passed on.
+//! * What is explained of a request is what happens to it: the stations decide in both, and one table of cases is sent to the
+//!   gateway and asked about. Explaining takes no token and no turn, counts nothing, and tells no value of a header field.
 //! * A panic costs one exchange (HTTP/2) or one connection (HTTP/1.1) and is counted.
 //!
 //! # Where it differs from the first drawing, and why
@@ -67,6 +70,7 @@
 //!
 //! A balancing algorithm goes to [`proxy::balance`], a policy to [`proxy::policy`], a matcher to [`proxy::route`], a kind of probe
 //! to [`control::health`], an admin page to [`control::admin`]: one file, and its line in the folder's table.
+//! Whatever may refuse or change a request says in [`proxy::explain`] what it would do, in the place where the exchange asks it.
 
 pub mod base;
 pub mod control;

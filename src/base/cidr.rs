@@ -19,6 +19,11 @@ impl Cidr {
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address.to_canonical())
     }
+
+    /// The length of its prefix: the larger, the fewer addresses.
+    pub fn length(&self) -> u8 {
+        self.0.prefix_len()
+    }
 }
 
 impl FromStr for Cidr {

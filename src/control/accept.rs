@@ -1,6 +1,7 @@
 //! From files to a config that can go live, or to every reason why it cannot.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::base::clock;
@@ -15,11 +16,11 @@ use crate::proxy::balance::Resolution;
 /// A config that was loaded and built.
 pub struct Accepted {
     /// What the file says.
-    pub config: Config,
+    pub config: Arc<Config>,
     /// What it was compiled to.
     pub built: Built,
     /// What it was read from.
-    pub sources: Sources,
+    pub sources: Arc<Sources>,
     /// What is a reason to read it again.
     pub watched: Watched,
 }
@@ -104,7 +105,8 @@ pub fn accept(
         Ok(mut built) => {
             let mut warnings = loaded.warnings;
             warnings.append(&mut built.warnings);
-            Ok((Accepted { config: loaded.config, built, sources: loaded.sources, watched }, warnings))
+            let (config, sources) = (Arc::new(loaded.config), Arc::new(loaded.sources));
+            Ok((Accepted { config, built, sources, watched }, warnings))
         }
         Err(problems) => Err(refused(&problems, &loaded.sources, watched)),
     }

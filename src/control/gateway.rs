@@ -8,6 +8,7 @@ use crate::base::metrics::Reload;
 use crate::control::accept::{Accepted, Refused, Source, Watched, accept, refused};
 use crate::control::build::{Built, needed, readdressed};
 use crate::control::config::{self, Config, Workers};
+use crate::control::explain::Texts;
 use crate::control::health::Probes;
 use crate::control::inventory::Inventory;
 use crate::control::ports::Ports;
@@ -114,6 +115,7 @@ impl Gateway {
             && !accepted.built.backends.differ_from(&self.live.built.backends)
             && !accepted.built.auth.differ_from(&self.live.built.auth)
         {
+            self.inventory.set_texts(Texts { config: accepted.config, sources: Arc::clone(&accepted.sources) });
             (self.live.sources, self.live.watched) = (accepted.sources, accepted.watched);
             self.mended(Reload::Unchanged);
             return Ok(());
@@ -159,6 +161,8 @@ impl Gateway {
         }
         let generation = self.live.built.snapshot.config_generation;
         self.state_facts(generation);
+        let (config, sources) = (Arc::clone(&self.live.config), Arc::clone(&self.live.sources));
+        self.inventory.set_texts(Texts { config, sources });
         self.inventory.set_live(self.ports.all(), self.live.built.certificates.iter().cloned().collect());
         tracing::info!(generation, "serving");
     }

@@ -12,7 +12,10 @@ use crate::base::clock;
 use crate::base::metrics::{BreakerStates, OfBackends};
 use crate::control::admin::status::{Backend, Certificate, Health, Listener, Pool, Probe, Problem, Status};
 use crate::control::build;
+use crate::control::explain::{Texts, explained};
 use crate::proxy::balance::{self, Endpoint, Question};
+use crate::proxy::explain::{self, Explanation, Seen, Unaskable};
+use crate::proxy::listen::Bind;
 use crate::proxy::worker::Shared;
 
 mod breakers;
@@ -35,6 +38,7 @@ struct Changing {
     addresses: Vec<(String, String)>,
     certificates: Vec<build::Certificate>,
     unresolved: HashMap<Question, String>,
+    texts: Option<Texts>,
 }
 
 impl Inventory {
@@ -73,6 +77,33 @@ impl Inventory {
     /// States which names of backends do not resolve, and why.
     pub fn set_unresolved(&self, problems: HashMap<Question, String>) {
         self.changing().unresolved = problems;
+    }
+
+    /// States what the files of the config say now. What goes live is this; what is moved within a file without another meaning is
+    /// no change of it.
+    pub fn set_texts(&self, texts: Texts) {
+        self.changing().texts = Some(texts);
+    }
+
+    /// What would become of a request now.
+    ///
+    /// # Errors
+    /// Where it is no request to a listener.
+    pub fn explain(&self, shared: &Shared, question: &explain::Question) -> Result<Explanation, Unaskable> {
+        let snapshot = shared.live.load();
+        let (places, texts) = {
+            let changing = self.changing();
+            let parsed = |(name, at): &(String, String)| Some((name.clone(), at.parse::<Bind>().ok()?));
+            (changing.addresses.iter().filter_map(parsed).collect::<Vec<_>>(), changing.texts.clone())
+        };
+        let seen = Seen {
+            snapshot: &snapshot,
+            places: &places,
+            now: Instant::now(),
+            draining: shared.draining.load(Ordering::Relaxed),
+            resolved: true,
+        };
+        explained(seen, question, texts.as_ref())
     }
 
     /// Everything, as it is now.

@@ -6,6 +6,7 @@ pub mod build;
 pub mod cli;
 pub mod config;
 pub mod demo;
+pub mod explain;
 pub mod gateway;
 pub mod health;
 pub mod inventory;

@@ -20,6 +20,7 @@ use crate::control::resolve::Names;
 use crate::control::signals::Signals;
 use crate::control::state::State;
 use crate::proxy::balance::Resolution;
+use crate::proxy::explain::Question;
 use crate::proxy::work;
 use crate::proxy::worker::{Command, Drain, Load, Place, Shared};
 
@@ -141,6 +142,7 @@ async fn admin_server(gateway: &Gateway) -> Result<Option<admin::Server>, String
     let (inventory, shared) = (gateway.inventory().clone(), Arc::clone(&gateway.shared));
     let (ready, weighing, probed) = (inventory.clone(), Arc::clone(&shared), Arc::clone(&shared));
     let breaking = Arc::clone(&shared);
+    let (explaining, explained) = (inventory.clone(), Arc::clone(&shared));
     let sources = admin::Sources {
         registry: gateway.shared.registry.clone(),
         is_ready: Arc::new(move || ready.is_ready()),
@@ -148,6 +150,7 @@ async fn admin_server(gateway: &Gateway) -> Result<Option<admin::Server>, String
         up: Arc::new(move || Inventory::up(&probed)),
         breakers: Arc::new(move || Inventory::breakers(&breaking)),
         status: Arc::new(move || inventory.status(&shared)),
+        explain: Arc::new(move |question: &Question| explaining.explain(&explained, question)),
     };
     let server = admin::Server::bind(address.value, token, sources).await;
     server.map(Some).map_err(|error| line(&error))

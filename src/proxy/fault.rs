@@ -171,17 +171,7 @@ impl Fault {
     pub const fn facts(self) -> Facts {
         use Side::{Downstream, Internal, Upstream};
         match self {
-            Self::Malformed(Malformed::Syntax) => {
-                facts(400, Downstream, "malformed_syntax", "http_request_error", true)
-            }
-            Self::Malformed(Malformed::Host) => facts(400, Downstream, "malformed_host", "http_request_error", true),
-            Self::Malformed(Malformed::Framing) => {
-                facts(400, Downstream, "malformed_framing", "http_request_error", true)
-            }
-            Self::Malformed(Malformed::Path) => facts(400, Downstream, "ambiguous_path", "http_request_error", false),
-            Self::Malformed(Malformed::Rewrite) => {
-                facts(400, Downstream, "ambiguous_rewrite", "http_request_error", false)
-            }
+            Self::Malformed(malformed) => malformed.facts(),
             Self::UriTooLong => facts(414, Downstream, "uri_too_long", "http_request_error", true),
             Self::HeadersTooLarge => facts(431, Downstream, "headers_too_large", "http_request_error", true),
             Self::BodyTooLarge => facts(413, Downstream, "body_too_large", "http_request_error", true),
@@ -241,6 +231,20 @@ impl Fault {
     /// The name in metrics and logs.
     pub const fn reason(self) -> &'static str {
         self.facts().reason
+    }
+}
+
+impl Malformed {
+    /// Its part of the table.
+    const fn facts(self) -> Facts {
+        let (reason, closes) = match self {
+            Self::Syntax => ("malformed_syntax", true),
+            Self::Host => ("malformed_host", true),
+            Self::Framing => ("malformed_framing", true),
+            Self::Path => ("ambiguous_path", false),
+            Self::Rewrite => ("ambiguous_rewrite", false),
+        };
+        facts(400, Side::Downstream, reason, "http_request_error", closes)
     }
 }
 

@@ -4,6 +4,7 @@ pub mod accept;
 pub mod balance;
 pub mod connection;
 pub mod exchange;
+pub mod explain;
 pub mod fault;
 pub mod http;
 pub mod io;

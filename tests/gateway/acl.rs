@@ -11,6 +11,40 @@ use crate::support::http2::Http2;
 
 const RESPOND: &str = "[[route]]\nname = \"all\"\nrespond = { status = 200, body = \"in\" }\n";
 
+/// A global list and rules for paths below each other.
+pub(crate) const RULES: &str = "[acl]\nallow = [\"127.0.0.0/30\"]\ndeny = [\"127.0.0.2\"]\n\
+     [[acl.rule]]\npath = \"/admin/*\"\nallow = [\"127.0.0.1\", \"127.0.0.9\"]\n\
+     [[acl.rule]]\npath = \"/admin/open/*\"\nallow = [\"0.0.0.0/0\"]\n\
+     [[acl.rule]]\npath = \"/admin/open/shut\"\ndeny = [\"127.0.0.1\"]\n";
+
+/// What clients at 127.0.0.1, .2, .3 and .9 get there.
+pub(crate) const BY_RULE: [(&str, [u16; 4]); 14] = [
+    ("/", [200, 403, 200, 403]),
+    ("/administration", [200, 403, 200, 403]),
+    ("/ADMIN", [200, 403, 200, 403]),
+    ("/admin", [200, 403, 403, 200]),
+    ("/admin/", [200, 403, 403, 200]),
+    ("/admin/x?/admin/open/", [200, 403, 403, 200]),
+    ("/%61dmin/x", [200, 403, 403, 200]),
+    ("//admin//x", [200, 403, 403, 200]),
+    ("/x/../admin/x", [200, 403, 403, 200]),
+    ("/admin/open/../x", [200, 403, 403, 200]),
+    ("/admin/open/x", [200, 200, 200, 200]),
+    ("/admin/open/shut", [403, 200, 200, 200]),
+    ("/admin/open/shut/", [200, 200, 200, 200]),
+    ("/admin%2fx", [400, 403, 400, 403]),
+];
+
+/// A global list and a rule, and a route with a list of its own below it.
+pub(crate) const OWN_LISTS: &str = "[acl]\ndeny = [\"127.0.0.2\", \"127.0.0.3\"]\n\
+     [[acl.rule]]\npath = \"/a/*\"\nallow = [\"127.0.0.4\"]\n";
+pub(crate) const OWN_ROUTE: &str = "[[route]]\nname = \"own\"\npath = \"/a/own\"\nrespond = { status = 200 }\n\
+     acl = { allow = [\"127.0.0.0/29\"], deny = [\"127.0.0.3\"] }\n";
+
+/// What clients at 127.0.0.1, .2, .3, .4 and .9 get there.
+pub(crate) const OF_ROUTES: [(&str, [u16; 5]); 3] =
+    [("/", [200, 403, 403, 200, 200]), ("/a/other", [403, 403, 403, 200, 403]), ("/a/own", [200, 200, 403, 200, 403])];
+
 /// A client at 127.0.0.LAST.
 fn at(gateway: &Gateway, last: u8) -> Client {
     Client::tcp_from(IpAddr::from([127, 0, 0, last]), gateway.address("http"))
@@ -48,45 +82,17 @@ fn who_is_denied_is_told_why_and_so_is_the_log() {
 
 #[test]
 fn the_longest_rule_takes_the_place_of_the_global_list() {
-    let rules = "[acl]\nallow = [\"127.0.0.0/30\"]\ndeny = [\"127.0.0.2\"]\n\
-                 [[acl.rule]]\npath = \"/admin/*\"\nallow = [\"127.0.0.1\", \"127.0.0.9\"]\n\
-                 [[acl.rule]]\npath = \"/admin/open/*\"\nallow = [\"0.0.0.0/0\"]\n\
-                 [[acl.rule]]\npath = \"/admin/open/shut\"\ndeny = [\"127.0.0.1\"]\n";
-    let gateway = Gateway::serving(&format!("{rules}{HTTP}{RESPOND}"));
-    for (target, expected) in [
-        ("/", [200, 403, 200, 403]),
-        ("/administration", [200, 403, 200, 403]),
-        ("/ADMIN", [200, 403, 200, 403]),
-        ("/admin", [200, 403, 403, 200]),
-        ("/admin/", [200, 403, 403, 200]),
-        ("/admin/x?/admin/open/", [200, 403, 403, 200]),
-        ("/%61dmin/x", [200, 403, 403, 200]),
-        ("//admin//x", [200, 403, 403, 200]),
-        ("/x/../admin/x", [200, 403, 403, 200]),
-        ("/admin/open/../x", [200, 403, 403, 200]),
-        ("/admin/open/x", [200, 200, 200, 200]),
-        ("/admin/open/shut", [403, 200, 200, 200]),
-        ("/admin/open/shut/", [200, 200, 200, 200]),
-        ("/admin%2fx", [400, 403, 400, 403]),
-    ] {
+    let gateway = Gateway::serving(&format!("{RULES}{HTTP}{RESPOND}"));
+    for (target, expected) in BY_RULE {
         assert_eq!([1, 2, 3, 9].map(|last| status(&gateway, last, target)), expected, "{target}");
     }
 }
 
 #[test]
 fn a_routes_list_takes_the_place_of_rules() {
-    let gateway = Gateway::serving(&format!(
-        "[acl]\ndeny = [\"127.0.0.2\", \"127.0.0.3\"]\n\
-         [[acl.rule]]\npath = \"/a/*\"\nallow = [\"127.0.0.4\"]\n{HTTP}{RESPOND}\
-         [[route]]\nname = \"own\"\npath = \"/a/own\"\nrespond = {{ status = 200 }}\n\
-         acl = {{ allow = [\"127.0.0.0/29\"], deny = [\"127.0.0.3\"] }}\n"
-    ));
+    let gateway = Gateway::serving(&format!("{OWN_LISTS}{HTTP}{RESPOND}{OWN_ROUTE}"));
 
-    for (target, expected) in [
-        ("/", [200, 403, 403, 200, 200]),
-        ("/a/other", [403, 403, 403, 200, 403]),
-        ("/a/own", [200, 200, 403, 200, 403]),
-    ] {
+    for (target, expected) in OF_ROUTES {
         assert_eq!([1, 2, 3, 4, 9].map(|last| status(&gateway, last, target)), expected, "{target}");
     }
     // Each counts for its route.

@@ -280,6 +280,9 @@ fn the_lines_for_looking_at_it_work_as_they_are_printed() {
     let status = run("portcullis status");
     assert!(status.contains("https") && status.contains("example.com"), "{status}");
     run("portcullis check");
+    let explained = run("--running --json");
+    let explained: serde_json::Value = serde_json::from_str(&explained).unwrap();
+    assert_eq!(explained["outcome"]["reason"], "body_too_large", "{explained}");
 }
 
 /// Runs a line of the page in the gateway's directory, with the binary in the path.

@@ -6,7 +6,7 @@ use crate::imports::named_paths;
 use crate::{none, sources};
 
 /// Module → floor. A module imports from below; on its own floor only what `SIBLINGS` lists.
-const FLOORS: [(&str, u8); 39] = [
+const FLOORS: [(&str, u8); 41] = [
     ("base", 0),
     ("proxy::socket", 1),
     ("proxy::io", 2),
@@ -23,12 +23,14 @@ const FLOORS: [(&str, u8); 39] = [
     ("proxy::worker", 6),
     ("proxy::connection", 7),
     ("proxy::exchange", 8),
+    ("proxy::explain", 9),
     ("proxy::serve", 9),
     ("proxy::serve_h2", 9),
     ("proxy::accept", 10),
     ("proxy::work", 11),
     ("control::config", 12),
     ("control::build", 13),
+    ("control::explain", 13),
     ("control::acme", 14),
     ("control::admin", 14),
     ("control::health", 14),

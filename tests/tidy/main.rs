@@ -4,6 +4,7 @@
 mod floors;
 mod imports;
 mod keys;
+mod seen;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! The admin listener: health for probes, metrics for Prometheus, status for people.
+//! The admin listener: health for probes, metrics for Prometheus, status and explanations for people.
 //!
 //! To add a page: a file in `pages/` and its line in the table there.
 
@@ -16,6 +16,13 @@ pub use server::{BindError, Server};
 pub use token::Token;
 
 use crate::base::metrics::{BreakerStates, OfBackends, Registry};
+use crate::proxy::explain::{Explanation, Question, Unaskable};
+
+/// Where explanations are found on the admin listener.
+pub const EXPLAIN_PATH: &str = "/api/v1/explain";
+
+/// Says what would become of a request.
+pub type Explain = dyn Fn(&Question) -> Result<Explanation, Unaskable> + Send + Sync;
 
 /// What the pages show. Everything is asked for at each request.
 #[derive(Clone)]
@@ -32,4 +39,6 @@ pub struct Sources {
     pub breakers: Arc<dyn Fn() -> BreakerStates + Send + Sync>,
     /// What is live.
     pub status: Arc<dyn Fn() -> status::Status + Send + Sync>,
+    /// What would become of a request.
+    pub explain: Arc<Explain>,
 }

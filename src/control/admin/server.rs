@@ -122,7 +122,8 @@ impl Room {
         match self.names.check(request.uri(), request.headers(), local) {
             Ok(()) => {
                 let path = request.uri().path();
-                pages::answer(request.method(), path, request.headers(), &self.token, &self.sources)
+                let asked = (path, request.uri().query().unwrap_or_default());
+                pages::answer(request.method(), asked, request.headers(), &self.token, &self.sources)
             }
             Err(refused) => *refused,
         }

@@ -1,10 +1,12 @@
 //! Asks the admin listener of a running gateway.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
+use clap::Args;
 use http::header::{AUTHORIZATION, HOST};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty, Limited};
@@ -16,11 +18,59 @@ use super::table::plain;
 use crate::base::secret::SecretError;
 use crate::control::admin::Token;
 use crate::control::admin::status::READY_PATH;
+use crate::control::config::{self, AdminListen, Config, Overrides};
 
 /// For connecting and the whole answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The largest answer that is read.
 const MOST_BYTES: usize = 64 << 20;
+
+/// Where a running gateway is, instead of what its config says.
+#[derive(Debug, Args)]
+pub(super) struct Address {
+    /// The admin listener, instead of the config's
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(super) admin: Option<String>,
+    /// The file of the token, instead of the config's
+    #[arg(long, value_name = "FILE")]
+    pub(super) token_file: Option<PathBuf>,
+}
+
+impl Address {
+    /// The gateway that serves the config `file`, which is only read for what the options leave out. Without `token`, none is
+    /// looked for.
+    pub(super) fn gateway(&self, file: &Path, token: bool) -> Result<Gateway, String> {
+        let token_file = self.token_file.clone().or_else(|| (!token).then(PathBuf::new));
+        if let (Some(address), Some(token_file)) = (&self.admin, &token_file) {
+            return Ok(Gateway { address: address.clone(), token_file: token_file.clone() });
+        }
+        let loaded = Config::load(file, &config::of_process(), &Overrides::default());
+        let admin = loaded.map_err(|failure| format!("{}\n{BOTH_FLAGS}", failure.marked()))?.config.admin;
+        let address = match (&self.admin, admin.listen) {
+            (Some(address), _) => address.clone(),
+            (None, AdminListen::Tcp(address)) => reachable(address.value).to_string(),
+            (None, AdminListen::Off) => return Err(NO_ADMIN.into()),
+        };
+        Ok(Gateway { address, token_file: token_file.unwrap_or(admin.token_file) })
+    }
+}
+
+const NO_ADMIN: &str = "portcullis: the config says admin.listen = false, so the gateway cannot be asked; \
+     give it an address, such as \"127.0.0.1:9901\", and restart the gateway";
+
+const BOTH_FLAGS: &str =
+    "portcullis: with both --admin and --token-file, or with --ready and --admin, the config is not needed";
+
+/// An address to dial for one to listen on: all addresses are reached through the loopback.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}
 
 /// A running gateway as its config names it.
 #[derive(Clone, Debug)]
@@ -52,7 +102,7 @@ pub(super) enum AskError {
 
 impl Gateway {
     /// The body of the answer to `GET path`, asked with the token.
-    pub(super) fn ask(&self, path: &'static str) -> Result<Bytes, AskError> {
+    pub(super) fn ask(&self, path: &str) -> Result<Bytes, AskError> {
         let token = Token::load(&self.token_file)?;
         match self.exchange(path, Some(&token))? {
             (StatusCode::OK, body) => Ok(body),
@@ -75,7 +125,7 @@ impl Gateway {
         }
     }
 
-    fn exchange(&self, path: &'static str, token: Option<&Token>) -> Result<(StatusCode, Bytes), AskError> {
+    fn exchange(&self, path: &str, token: Option<&Token>) -> Result<(StatusCode, Bytes), AskError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| self.broken(&error))?;
         let asking = async { tokio::time::timeout(PATIENCE, self.request(path, token)).await };
@@ -84,7 +134,7 @@ impl Gateway {
             .unwrap_or_else(|_| Err(self.broken(&format!("it took longer than {} s", PATIENCE.as_secs()))))
     }
 
-    async fn request(&self, path: &'static str, token: Option<&Token>) -> Result<(StatusCode, Bytes), AskError> {
+    async fn request(&self, path: &str, token: Option<&Token>) -> Result<(StatusCode, Bytes), AskError> {
         let not_there =
             |error: std::io::Error| AskError::NotThere { address: self.address.clone(), error: error.to_string() };
         let stream = TcpStream::connect(&self.address).await.map_err(not_there)?;

@@ -7,8 +7,10 @@ mod check;
 mod completions;
 mod config;
 mod demo;
+mod explain;
 mod health;
 mod run;
+mod shown;
 mod status;
 mod table;
 
@@ -40,6 +42,7 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Demo => demo::run(),
         Command::Config { action } => config::run(&action),
         Command::Status(options) => status::run(&options),
+        Command::Explain(options) => explain::run(&options),
         Command::Completions(options) => completions::run(&options),
     }
 }
@@ -100,6 +103,9 @@ enum Command {
     /// Shows what is live: listeners, pools, certificates, problems
     #[command(after_help = status::EXAMPLES)]
     Status(status::Options),
+    /// Says what would become of a request, and why, without sending it
+    #[command(after_help = explain::EXAMPLES)]
+    Explain(explain::Options),
     /// Prints a completion script for a shell
     #[command(after_help = completions::EXAMPLES)]
     Completions(completions::Options),

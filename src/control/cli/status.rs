@@ -5,11 +5,10 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::ask::Gateway;
+use super::ask::{Address, Gateway};
 use super::health;
 use super::table::{Table, ago, plain};
 use crate::control::admin::status::{Backend, Breaker, PATH, Pool, Problem, Status};
-use crate::control::config::{self, AdminListen, Config, Overrides};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -33,16 +32,13 @@ pub(super) struct Options {
     /// The config that the gateway serves
     #[arg(short = 'c', long = "config", value_name = "FILE", default_value = "config/portcullis.toml")]
     file: PathBuf,
-    /// The admin listener, instead of the config's
-    #[arg(long, value_name = "HOST:PORT")]
-    admin: Option<String>,
-    /// The file of the token, instead of the config's
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    address: Address,
 }
 
 pub(super) fn run(options: &Options) -> ExitCode {
-    let gateway = match gateway(options) {
+    // Readiness is told without a token.
+    let gateway = match options.address.gateway(&options.file, !options.ready) {
         Ok(gateway) => gateway,
         Err(problem) => {
             eprintln!("{problem}");
@@ -57,43 +53,6 @@ pub(super) fn run(options: &Options) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// The gateway that the options name. The config is only read for what they leave out.
-fn gateway(options: &Options) -> Result<Gateway, String> {
-    // Readiness is told without a token.
-    let token_file = options.token_file.clone().or_else(|| options.ready.then(PathBuf::new));
-    if let (Some(address), Some(token_file)) = (&options.admin, &token_file) {
-        return Ok(Gateway { address: address.clone(), token_file: token_file.clone() });
-    }
-    let loaded = Config::load(&options.file, &config::of_process(), &Overrides::default());
-    let admin = loaded.map_err(|failure| format!("{}\n{BOTH_FLAGS}", failure.marked()))?.config.admin;
-    let address = match (&options.admin, admin.listen) {
-        (Some(address), _) => address.clone(),
-        (None, AdminListen::Tcp(address)) => reachable(address.value).to_string(),
-        (None, AdminListen::Off) => {
-            return Err(NO_ADMIN.into());
-        }
-    };
-    Ok(Gateway { address, token_file: token_file.unwrap_or(admin.token_file) })
-}
-
-const NO_ADMIN: &str = "portcullis: the config says admin.listen = false, so the gateway has no status to show; \
-     give it an address, such as \"127.0.0.1:9901\", and restart the gateway";
-
-const BOTH_FLAGS: &str =
-    "portcullis: with both --admin and --token-file, or with --ready and --admin, the config is not needed";
-
-/// An address to dial for one to listen on: all addresses are reached through the loopback.
-fn reachable(mut address: std::net::SocketAddr) -> std::net::SocketAddr {
-    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-    if address.ip().is_unspecified() {
-        address.set_ip(match address.ip() {
-            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    address
 }
 
 fn readiness(gateway: &Gateway) -> Result<String, String> {

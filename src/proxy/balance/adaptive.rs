@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Instant;
 
 use super::asking::{Members, Pick};
+use super::foresight::Foresight;
 use super::load::{Averages, Load, TICKS, since, tick};
 use super::{Balancer, draw::Draw};
 
@@ -60,6 +61,12 @@ impl Balancer for Adaptive {
             }
         }
         members.open(drawn, pick).next()
+    }
+
+    /// The weights as they were adapted last.
+    fn foresee(&self, members: &Members, pick: &Pick<'_>) -> Foresight {
+        let weight = |index: usize| members.weights()[index] as f32 * members.endpoint(index).load.factor();
+        Foresight::scored(members.only(pick), "current_weight", members, weight)
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::adaptive::Adaptive;
 use super::asking::{Members, Pick};
 use super::ewma::Ewma;
+use super::foresight::Foresight;
 use super::hash::Hash;
 use super::least_connections::LeastConnections;
 use super::p2c::PowerOfTwo;
@@ -17,6 +18,9 @@ use crate::base::settings::{Node, Setting, Shape};
 pub(super) trait Balancer: std::fmt::Debug + Send + Sync {
     /// The index of the endpoint for a request; never one where it was before. None where it was everywhere.
     fn pick(&self, members: &Members, pick: &Pick<'_>) -> Option<usize>;
+
+    /// What it goes by at this moment, and whom it would pick where that is certain. Takes no turn and draws nothing.
+    fn foresee(&self, members: &Members, pick: &Pick<'_>) -> Foresight;
 }
 
 /// `balance`. `weighted` and `weighted_round_robin` are accepted for `round_robin`, which honours weights, as all do.

@@ -142,6 +142,12 @@ impl Members {
         pick.is_free() || pick.is_for(&self.endpoints[index])
     }
 
+    /// The one where the request may go, where there is but one.
+    pub(super) fn only(&self, pick: &Pick<'_>) -> Option<usize> {
+        let mut open = self.open(0, pick);
+        open.next().filter(|_| open.next().is_none())
+    }
+
     /// Those where the request may go, beginning at `start`.
     pub(super) fn open<'a>(&'a self, start: usize, pick: &'a Pick<'_>) -> impl Iterator<Item = usize> + 'a {
         let count = self.count();

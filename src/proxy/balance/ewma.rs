@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use super::asking::{Members, Pick};
+use super::foresight::Foresight;
 use super::p2c::{cheapest, lighter};
 use super::{Balancer, draw::Draw};
 
@@ -34,6 +35,11 @@ impl Balancer for Ewma {
         } else {
             Some(lighter)
         }
+    }
+
+    fn foresee(&self, members: &Members, pick: &Pick<'_>) -> Foresight {
+        let millis = |index| cost(members, index, pick.asking.now) / 1_000.0;
+        Foresight::scored(members.only(pick), "cost_ms", members, millis)
     }
 }
 

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use super::asking::{Members, Pick};
+use super::foresight::Foresight;
 use super::key::Key;
 use super::{Address, Balancer, Endpoint, HashBy, round_robin::RoundRobin};
 use crate::base::stable;
@@ -38,7 +39,23 @@ impl Hash {
 
 impl Balancer for Hash {
     fn pick(&self, members: &Members, pick: &Pick<'_>) -> Option<usize> {
-        let Some(hash) = self.key.hash(pick.asking) else { return self.order.pick(members, pick) };
+        match self.key.hash(pick.asking) {
+            Some(hash) => self.owner(hash, members, pick),
+            None => self.order.pick(members, pick),
+        }
+    }
+
+    fn foresee(&self, members: &Members, pick: &Pick<'_>) -> Foresight {
+        match self.key.hash(pick.asking) {
+            Some(hash) => Foresight { pick: self.owner(hash, members, pick), scores: None },
+            None => self.order.foresee(members, pick),
+        }
+    }
+}
+
+impl Hash {
+    /// Whose a key is.
+    fn owner(&self, hash: u64, members: &Members, pick: &Pick<'_>) -> Option<usize> {
         let slot = hash >> (u64::BITS - SLOT_BITS);
         // Where an endpoint begins slowly, the same keys go there first each time.
         let pick = &pick.of_key(stable::mix(hash));

@@ -1,6 +1,7 @@
 //! The power of two choices: of two endpoints drawn at random by weight, the one that bears less.
 
 use super::asking::{Members, Pick};
+use super::foresight::Foresight;
 use super::{Balancer, draw::Draw};
 
 /// `p2c`: the fewer requests in flight for the weight.
@@ -16,6 +17,10 @@ impl PowerOfTwo {
 impl Balancer for PowerOfTwo {
     fn pick(&self, members: &Members, pick: &Pick<'_>) -> Option<usize> {
         lighter(&self.0, members, pick, |index| members.burden(index))
+    }
+
+    fn foresee(&self, members: &Members, pick: &Pick<'_>) -> Foresight {
+        Foresight::scored(members.only(pick), "burden", members, |index| members.burden(index))
     }
 }
 

@@ -10,7 +10,7 @@ use super::spread::{Share, Shares, Spread};
 use super::standing::Changes;
 use super::sticky::Sticky;
 use super::{Active, Address, Algorithm, Asking, BackendSettings, BackendUrl, Endpoint, Measures, Nobody};
-use super::{Check, Protocol, Queue, QueueSettings, Resolution, Retries, RetrySettings, Retrying};
+use super::{Check, Prospect, Protocol, Queue, QueueSettings, Resolution, Retries, RetrySettings, Retrying};
 use super::{SendProxy, Settings, StickyKey, Waiting};
 use crate::base::metrics::{Label, Registry};
 use crate::proxy::message::Request;
@@ -207,17 +207,31 @@ impl Pool {
         self.spread.shares.list.iter().map(|share| share.weight)
     }
 
+    /// What it has for a request that was nowhere yet, which takes no turn by it.
+    pub fn foresee(&self, asking: &Asking<'_>) -> Prospect<'_> {
+        let mut prospect = self.spread.foresee(asking, &self.endpoints);
+        if let Some(own) = self.own(asking) {
+            prospect.nobody = None;
+            prospect.candidates.iter_mut().for_each(|candidate| candidate.picked = candidate.endpoint.id == own.id);
+        }
+        prospect
+    }
+
     /// The endpoint for the next attempt: one where the request was not before, where there is one that is available.
     ///
     /// # Errors
     /// Why there is none.
     pub fn pick(&self, asking: &Asking<'_>) -> Result<&Arc<Endpoint>, Nobody> {
-        if let Some(own) = self.sticky.as_ref().and_then(|sticky| sticky.find(asking.request))
-            && self.spread.may(own, asking)
-        {
+        if let Some(own) = self.own(asking) {
             return Ok(own);
         }
         self.spread.pick(asking)
+    }
+
+    /// The endpoint that the client's cookie names, where the request may go there.
+    fn own(&self, asking: &Asking<'_>) -> Option<&Arc<Endpoint>> {
+        let own = self.sticky.as_ref()?.find(asking.request)?;
+        self.spread.may(own, asking).then_some(own)
     }
 
     /// Picks an endpoint and counts a request as in flight there.

@@ -1,6 +1,7 @@
 //! At random, as the weights say.
 
 use super::asking::{Members, Pick};
+use super::foresight::Foresight;
 use super::{Balancer, draw::Draw};
 
 /// `random`.
@@ -16,5 +17,9 @@ impl Random {
 impl Balancer for Random {
     fn pick(&self, members: &Members, pick: &Pick<'_>) -> Option<usize> {
         self.0.among(members, pick)
+    }
+
+    fn foresee(&self, members: &Members, pick: &Pick<'_>) -> Foresight {
+        Foresight { pick: members.only(pick), scores: None }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Balancer;
 use super::asking::{Members, Pick};
+use super::foresight::Foresight;
 use crate::base::gcd::gcd;
 
 /// The most picks of one cycle. Weights that would need more are scaled down, each to 1 at least.
@@ -37,6 +38,13 @@ impl RoundRobin {
         Some(self.sequence[at] as usize)
     }
 
+    /// The indexes of one cycle, from the one that is next. Nobody's turn is taken.
+    pub(super) fn upcoming(&self) -> impl Iterator<Item = usize> {
+        let at = self.cursor.load(Ordering::Relaxed);
+        let place = move |step: usize| at.wrapping_add(step) % self.cycle();
+        (0..self.cycle()).filter_map(move |step| self.sequence.get(place(step)).map(|index| *index as usize))
+    }
+
     /// How many picks a full cycle has.
     pub(super) fn cycle(&self) -> usize {
         self.sequence.len()
@@ -54,6 +62,11 @@ impl Balancer for RoundRobin {
         }
         // Where others ask meanwhile, a cycle may go by without a turn for the one that is left.
         members.open(0, pick).next()
+    }
+
+    fn foresee(&self, members: &Members, pick: &Pick<'_>) -> Foresight {
+        let next = self.upcoming().find(|index| members.may(*index, pick));
+        Foresight { pick: next, scores: None }
     }
 }
 

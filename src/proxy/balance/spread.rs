@@ -1,11 +1,13 @@
 //! How the requests of a pool are spread over its endpoints: by its algorithm, over those that are available, over the backups
 //! only where nobody else is left, and over those that are down where too few are not (`panic`).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::algorithm::{Algorithm, Balancer};
 use super::asking::{Among, Asking, Members, Pick, Terms};
 use super::census::{Census, Count};
+use super::foresight::{Candidate, Prospect};
 use super::standing::Changes;
 use super::{Endpoint, HashBy, Nobody};
 
@@ -63,7 +65,7 @@ impl Spread {
     /// # Errors
     /// Why there is none.
     pub(super) fn pick(&self, asking: &Asking<'_>) -> Result<&Arc<Endpoint>, Nobody> {
-        self.any(asking).ok_or_else(|| self.nobody(asking))
+        self.seek(asking, Group::pick).ok_or_else(|| self.nobody(asking))
     }
 
     /// Why there is none.
@@ -77,21 +79,22 @@ impl Spread {
         waits.min().map_or(Nobody::NoBackend, Nobody::BreakerOpen)
     }
 
-    fn any(&self, asking: &Asking<'_>) -> Option<&Arc<Endpoint>> {
+    /// What the first group says that has something to say, asked in the order in which endpoints are looked for.
+    fn seek<'s, R>(&'s self, asking: &Asking<'_>, ask: impl Ask<'s, R>) -> Option<R> {
         let count = self.first.count(&self.changes);
         if count.whole
             && self.shares.terms.max_requests.is_none()
-            && let Some(endpoint) = self.first.pick(&Pick::free(asking))
+            && let Some(found) = ask(&self.first, &Pick::free(asking))
         {
-            return Some(endpoint);
+            return Some(found);
         }
         let again = Asking { tried: &[], ..*asking };
         // A request that is sent again looks for one that is well.
         if asking.tried.is_empty() && self.panics(count) {
-            return self.down(asking);
+            return self.down(asking, ask);
         }
-        let well = self.available(asking).or_else(|| self.available(&again));
-        well.or_else(|| self.down(asking)).or_else(|| self.down(&again))
+        let well = self.available(asking, ask).or_else(|| self.available(&again, ask));
+        well.or_else(|| self.down(asking, ask)).or_else(|| self.down(&again, ask))
     }
 
     /// Whether a request that has a reason to go there may go to `endpoint`.
@@ -103,7 +106,8 @@ impl Spread {
     fn is_full(&self, asking: &Asking<'_>) -> bool {
         let terms = Terms { max_requests: None, ..self.shares.terms };
         let pick = Pick::among(asking, Among::Down, terms);
-        self.shares.terms.max_requests.is_some() && self.groups().any(|group| group.pick(&pick).is_some())
+        self.shares.terms.max_requests.is_some()
+            && self.groups().any(|group| group.members.open(0, &pick).next().is_some())
     }
 
     /// Whether so few of those to be asked first are available that they would be overrun.
@@ -120,19 +124,50 @@ impl Spread {
         self.panics(count) || (none && members > 0)
     }
 
-    fn available(&self, asking: &Asking<'_>) -> Option<&Arc<Endpoint>> {
-        self.groups().find_map(|group| group.available(asking, self.shares.terms, &self.changes))
+    fn available<'s, R>(&'s self, asking: &Asking<'_>, ask: impl Ask<'s, R>) -> Option<R> {
+        self.groups().find_map(|group| group.available(asking, (self.shares.terms, &self.changes), ask))
     }
 
-    fn down(&self, asking: &Asking<'_>) -> Option<&Arc<Endpoint>> {
+    fn down<'s, R>(&'s self, asking: &Asking<'_>, ask: impl Ask<'s, R>) -> Option<R> {
         let pick = Pick::among(asking, Among::Down, self.shares.terms);
-        self.groups().find_map(|group| group.pick(&pick))
+        self.groups().find_map(|group| ask(group, &pick))
+    }
+
+    /// What each of `endpoints`, which are those that it is over, has for a request.
+    pub(super) fn foresee<'e>(&self, asking: &Asking<'_>, endpoints: &'e [Arc<Endpoint>]) -> Prospect<'e> {
+        let sought = self.seek(asking, |group: &Group, pick: &Pick<'_>| group.foresee(pick));
+        // Which of those that begin slowly has its turn is left to chance.
+        let slow =
+            self.shares.terms.slow_start.is_some() && endpoints.iter().any(|endpoint| !endpoint.standing.is_whole());
+        let picked = sought.flatten().filter(|_| !slow);
+        let sights = [&self.first, &self.backups].map(|group| group.scores(asking));
+        let what = sights.iter().find_map(|sight| sight.as_ref()).map_or("", |(what, _)| *what);
+        let scored = |(group, sight): (&Group, &Option<(&str, Vec<f32>)>)| -> Vec<(u64, f32)> {
+            let scores = sight.iter().flat_map(|(_, scores)| scores.iter().copied());
+            group.members.endpoints().iter().map(|member| member.id).zip(scores).collect()
+        };
+        let scores: HashMap<u64, f32> =
+            [&self.first, &self.backups].into_iter().zip(&sights).flat_map(scored).collect();
+        let candidates = self.shares.list.iter().zip(endpoints).map(|(share, endpoint)| Candidate {
+            endpoint,
+            weight: share.weight,
+            backup: share.backup,
+            score: scores.get(&share.endpoint).copied(),
+            picked: picked == Some(share.endpoint),
+        });
+        let nobody = sought.is_none().then(|| self.nobody(asking));
+        Prospect { score: what, nobody, candidates: candidates.collect() }
     }
 
     fn groups(&self) -> impl Iterator<Item = &Group> {
         [&self.first, &self.backups].into_iter()
     }
 }
+
+/// What is asked of a group.
+trait Ask<'s, R>: Fn(&'s Group, &Pick<'_>) -> Option<R> + Copy {}
+
+impl<'s, R, F: Fn(&'s Group, &Pick<'_>) -> Option<R> + Copy> Ask<'s, R> for F {}
 
 impl Group {
     fn count(&self, changes: &Changes) -> Count {
@@ -143,13 +178,31 @@ impl Group {
         self.balancer.pick(&self.members, pick).map(|index| self.members.endpoint(index))
     }
 
-    /// One that is available. Of those that begin slowly, one whose turn it is not yet only where there is no other.
-    fn available(&self, asking: &Asking<'_>, terms: Terms, changes: &Changes) -> Option<&Arc<Endpoint>> {
+    /// Whom it would pick, where there is one to pick and it is certain: its id.
+    fn foresee(&self, pick: &Pick<'_>) -> Option<Option<u64>> {
+        self.members.open(0, pick).next()?;
+        let sight = self.balancer.foresee(&self.members, pick);
+        Some(sight.pick.map(|index| self.members.endpoint(index).id))
+    }
+
+    /// What its algorithm goes by.
+    fn scores(&self, asking: &Asking<'_>) -> Option<(&'static str, Vec<f32>)> {
+        self.balancer.foresee(&self.members, &Pick::free(asking)).scores
+    }
+
+    /// What it says of one that is available. Of those that begin slowly, one whose turn it is not yet only where there is no
+    /// other.
+    fn available<'s, R>(
+        &'s self,
+        asking: &Asking<'_>,
+        (terms, changes): (Terms, &Changes),
+        ask: impl Ask<'s, R>,
+    ) -> Option<R> {
         if self.count(changes).whole {
             let among = if terms.max_requests.is_some() { Among::Available } else { Among::All };
-            return self.pick(&Pick::among(asking, among, terms));
+            return ask(self, &Pick::among(asking, among, terms));
         }
-        let among = |among| self.pick(&Pick::among(asking, among, terms));
+        let among = |among| ask(self, &Pick::among(asking, among, terms));
         among(Among::Ready).or_else(|| among(Among::Available))
     }
 }

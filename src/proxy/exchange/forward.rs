@@ -22,10 +22,7 @@ impl<'a> Exchange<'a> {
         hsts: Option<&[u8]>,
     ) -> Result<(), Fault> {
         let grpc = grpc::is_call(request);
-        let body_limit = route.body_limit.filter(|_| !grpc && !request.tunnel);
-        if let (Length::Known(length), Some(limit)) = (client.request_length(), body_limit)
-            && length > limit
-        {
+        if exceeds(client.request_length(), body_limit(route, request)) {
             return Err(Fault::BodyTooLarge);
         }
         if !client.expects_continue() {
@@ -97,6 +94,16 @@ impl<'a> Exchange<'a> {
             metrics: &worker.metrics,
         }
     }
+}
+
+/// The largest body that a request of the route may have; none where there is no limit.
+pub fn body_limit(route: &Route, request: &Request) -> Option<u64> {
+    route.body_limit.filter(|_| !grpc::is_call(request) && !request.tunnel)
+}
+
+/// Whether a body that announces its length is larger than it may be.
+pub fn exceeds(length: Length, limit: Option<u64>) -> bool {
+    matches!((length, limit), (Length::Known(length), Some(limit)) if length > limit)
 }
 
 /// A tunnel among its worker's, in whatever way it ends.

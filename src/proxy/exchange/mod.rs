@@ -9,11 +9,14 @@ mod limit;
 mod mirror;
 mod record;
 mod reply;
+mod said;
 
+pub use forward::{body_limit, exceeds};
 pub use record::{Caller, refused};
 
 use auth::Beside;
 use kept::Kept;
+use said::Said;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -32,6 +35,7 @@ use crate::proxy::policy::auth::Granted;
 use crate::proxy::policy::{self, Choice, Split, headers, rate_limit};
 use crate::proxy::route::{EncodedSlash, Facts};
 use crate::proxy::snapshot::{Action, Listener, Route, Snapshot};
+use crate::proxy::tls;
 use crate::proxy::upstream::Trip;
 use crate::proxy::worker::Current;
 
@@ -68,23 +72,6 @@ struct Exchange<'a> {
     granted: Option<Box<Granted>>,
     /// Whether its fields are what the backend is to get.
     prepared: bool,
-}
-
-/// What the client said of itself, whatever its route changes on the way to the backend.
-struct Said {
-    user_agent: Option<Span>,
-    referer: Option<Span>,
-    /// The one origin; none where there are several.
-    origin: Option<Span>,
-}
-
-impl Said {
-    fn of(request: &Request) -> Self {
-        let first = |name| request.fields.all_spans(name).next();
-        let mut origins = request.fields.all_spans(Name::Origin);
-        let origin = origins.next().filter(|_| origins.next().is_none());
-        Self { user_agent: first(Name::UserAgent), referer: first(Name::Referer), origin }
-    }
 }
 
 /// Runs one exchange: takes ONE snapshot, always produces a response where the client is still there, writes the log line and
@@ -141,7 +128,7 @@ impl Exchange<'_> {
         response: &mut Response,
     ) -> Result<(), Fault> {
         let snapshot = Rc::clone(&self.snapshot);
-        let host = self.host(request)?;
+        let host = checked_host(request, self.connection.tls.as_ref())?;
         let hsts = self.connection.tls.as_ref().and_then(|_| snapshot.hsts.value(host.name()));
         let path = deciding(request)?;
         let own = self.listener.status_path.iter().any(|own| own == path.as_str());
@@ -261,14 +248,17 @@ impl Exchange<'_> {
         }
         limited.map_or(Ok(()), |route| self.limit_all(&route, host, request))
     }
+}
 
-    /// The host, checked: there is one, and the connection's certificate covers it.
-    fn host<'r>(&self, request: &'r Request) -> Result<Host<'r>, Fault> {
-        let host = Host::parse(request.authority()).map_err(Fault::Malformed)?;
-        match &self.connection.tls {
-            Some(tls) if !tls.covers(host.name()) => Err(Fault::Misdirected),
-            _ => Ok(host),
-        }
+/// The host, checked: there is one, and the certificate of the connection that it came on covers it.
+///
+/// # Errors
+/// Where it is none, or not covered.
+pub fn checked_host<'r>(request: &'r Request, tls: Option<&tls::Facts>) -> Result<Host<'r>, Fault> {
+    let host = Host::parse(request.authority()).map_err(Fault::Malformed)?;
+    match tls {
+        Some(tls) if !tls.covers(host.name()) => Err(Fault::Misdirected),
+        _ => Ok(host),
     }
 }
 
@@ -283,7 +273,10 @@ pub fn prepare(request: &mut Request, forwarding: &Forwarding, ids: &mut Request
 }
 
 /// The deciding path. `*`, the target of a server-wide OPTIONS, is its own.
-fn deciding(request: &Request) -> Result<Deciding<'_>, Fault> {
+///
+/// # Errors
+/// Where it is ambiguous.
+pub fn deciding(request: &Request) -> Result<Deciding<'_>, Fault> {
     let path = request.path();
     Deciding::of(if path == b"*" { b"/" } else { path }).map_err(Fault::Malformed)
 }

@@ -20,6 +20,12 @@ impl Gauge {
         self.open.load(Ordering::Relaxed)
     }
 
+    /// Connections of `peer` open now.
+    pub fn of(&self, peer: IpAddr) -> u32 {
+        let peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        peers.get(&network_of(peer)).copied().unwrap_or(0)
+    }
+
     /// Admits one more connection, until the permit is dropped, where the listener has fewer than `most`.
     pub fn admit(self: &Arc<Self>, most: u32) -> Option<Permit> {
         let fewer = |open| (open < most).then_some(open + 1);

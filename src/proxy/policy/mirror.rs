@@ -28,6 +28,12 @@ impl<T> Mirror<T> {
         Mirror { target: change(&self.target), part: self.part, turn: Arc::clone(&self.turn) }
     }
 
+    /// How many of a hundred requests are copied.
+    pub fn percent(&self) -> f64 {
+        // As exact as it is meant.
+        (self.part as f64 / u64::MAX as f64 * 100_000.0).round() / 1_000.0
+    }
+
     /// Whether the next request is copied.
     pub fn takes_next(&self) -> bool {
         self.part == u64::MAX || self.turn.fetch_add(1, Ordering::Relaxed).wrapping_mul(GOLDEN) < self.part
@@ -45,6 +51,7 @@ mod tests {
             let mirror = Mirror::new((), percent);
             let taken = (0..10_000).filter(|_| mirror.takes_next()).count();
             assert!(expected.contains(&taken), "{percent} {taken}");
+            assert_eq!(mirror.percent(), percent);
         }
     }
 }

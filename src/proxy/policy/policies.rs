@@ -1,7 +1,7 @@
 //! The policies of one route, compiled: what they do to a request on its way in, and to its answer on its way out.
 
 use super::cors::Cors;
-use super::headers::{Facts, Transform, Values};
+use super::headers::{Facts, Outline, Transform, Values};
 use super::security;
 use super::settings::Settings;
 use crate::proxy::message::{Request, Response};
@@ -45,6 +45,21 @@ impl Policies {
     /// Changes a request that is ready for its backend.
     pub fn on_request(&self, request: &mut Request, values: &Values) {
         self.request_headers.apply(&mut request.fields, values);
+    }
+
+    /// What is done to the fields of requests, and to those of answers.
+    pub fn outlines(&self) -> (Outline, Outline) {
+        (self.request_headers.outline(), self.response_headers.outline())
+    }
+
+    /// Whether answers say who of other origins may read them.
+    pub fn has_cors(&self) -> bool {
+        self.cors.is_some()
+    }
+
+    /// Whether answers get the fields that keep browsers careful.
+    pub fn has_security_headers(&self) -> bool {
+        self.security_headers
     }
 
     /// Whether there is anything to do to an answer.

@@ -71,15 +71,39 @@ impl<T> Split<T> {
     /// Chooses for one request. `fresh` makes the number of a new cookie. `None` only where every weight is 0.
     pub fn choose(&self, request: &Request, client: IpAddr, fresh: impl FnOnce() -> u64) -> Option<Choice<'_, T>> {
         let mut cookie = None;
-        let point = match self.by {
-            SplitBy::Request => self.turn.fetch_add(1, Ordering::Relaxed).wrapping_mul(GOLDEN),
-            SplitBy::Ip => self.place_of_client(client),
-            SplitBy::Cookie => match known(request) {
-                Some(value) => self.place_of(value),
-                None => self.place_of(cookie.insert(hex(fresh()))),
-            },
+        let point = match self.settled(request, client) {
+            Some(point) => point,
+            None if self.by == SplitBy::Cookie => self.place_of(cookie.insert(hex(fresh()))),
+            None => self.turn.fetch_add(1, Ordering::Relaxed).wrapping_mul(GOLDEN),
         };
         self.at(point).map(|target| Choice { target, cookie })
+    }
+
+    /// The target of a request where that is settled by who sends it, or since there is but one. Takes no turn.
+    pub fn foresee(&self, request: &Request, client: IpAddr) -> Option<&T> {
+        let mut shares = self.shares().filter(|(weight, _)| *weight > 0).map(|(_, target)| target);
+        let only = shares.next().filter(|_| shares.next().is_none());
+        only.or_else(|| self.at(self.settled(request, client)?))
+    }
+
+    /// Every target with its weight.
+    pub fn shares(&self) -> impl Iterator<Item = (u64, &T)> {
+        let starts = [0].into_iter().chain(self.ends.iter().map(|(end, _)| *end));
+        self.ends.iter().zip(starts).map(|((end, target), start)| (end - start, target))
+    }
+
+    /// What stays with one target.
+    pub fn by(&self) -> SplitBy {
+        self.by
+    }
+
+    /// Where in the whole a request is by who sends it; none where each request is shared out anew, or the client is not known.
+    fn settled(&self, request: &Request, client: IpAddr) -> Option<u64> {
+        match self.by {
+            SplitBy::Request => None,
+            SplitBy::Ip => Some(self.place_of_client(client)),
+            SplitBy::Cookie => known(request).map(|value| self.place_of(value)),
+        }
     }
 
     fn place_of_client(&self, client: IpAddr) -> u64 {
@@ -175,6 +199,30 @@ mod tests {
             let counts = counts(&split(&[(3, "a"), (1, "b")], by), 40_000);
             assert!((29_400..30_600).contains(&counts["a"]), "{by:?} {counts:?}");
         }
+    }
+
+    #[test]
+    fn what_is_foreseen_is_chosen_and_takes_no_turn() {
+        let mut foreseen = 0;
+        for by in [SplitBy::Request, SplitBy::Ip, SplitBy::Cookie] {
+            for shares in [&[(3, "a"), (1, "b")][..], &[(0, "a"), (1, "b")]] {
+                let (split, unasked) = (split(shares, by), split(shares, by));
+                for number in 0..400 {
+                    let request = asks(if number % 2 == 0 { &["portcullis_split=0123456789abcdef"] } else { &[] });
+                    let seen = split.foresee(&request, client(number)).copied();
+                    let chosen = split.choose(&request, client(number), || u64::from(number) * 7919).unwrap();
+                    let undisturbed = unasked.choose(&request, client(number), || u64::from(number) * 7919).unwrap();
+                    assert_eq!((chosen.target, chosen.cookie), (undisturbed.target, undisturbed.cookie));
+                    let settled = by == SplitBy::Ip || shares[0].0 == 0 || (by == SplitBy::Cookie && number % 2 == 0);
+                    assert_eq!(seen, settled.then_some(*chosen.target), "{by:?} {shares:?} {number}");
+                    foreseen += u32::from(settled);
+                }
+            }
+        }
+        assert_eq!(foreseen, 1_800);
+        let split = split(&[(90, "stable"), (0, "none"), (10, "canary")], SplitBy::Ip);
+        let shares: Vec<_> = split.shares().collect();
+        assert_eq!(shares, [(90, &"stable"), (0, &"none"), (10, &"canary")]);
     }
 
     #[test]

@@ -18,6 +18,11 @@ impl Headers {
         self.0.len()
     }
 
+    /// The names of the fields.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|condition| condition.name.as_str())
+    }
+
     /// Whether each condition holds for any field of its name.
     pub(super) fn match_fields(&self, fields: &Fields) -> bool {
         self.0

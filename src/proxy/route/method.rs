@@ -15,6 +15,11 @@ impl Methods {
         self.0.is_empty()
     }
 
+    /// The methods; none where every one will do.
+    pub(super) fn names(&self) -> &[String] {
+        &self.0
+    }
+
     /// Whether `method` will do; compared with case, as RFC 9110 §9.1 has it.
     pub(super) fn match_method(&self, method: &[u8]) -> bool {
         self.is_any() || self.0.iter().any(|served| served.as_bytes() == method)

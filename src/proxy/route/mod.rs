@@ -17,6 +17,7 @@ mod query;
 mod settings;
 mod timeouts;
 mod token;
+mod tried;
 mod validate;
 mod whole;
 
@@ -34,6 +35,7 @@ pub use settings::{
 };
 
 pub use timeouts::Timeouts;
+pub use tried::{Lack, Tried};
 pub use validate::{Unlike, Validate, ValidateSettings};
 
 use header::Headers;
@@ -105,6 +107,9 @@ pub struct Table<T> {
 /// What is left of a route once its host and path are found: the conditions that are tried one after the other.
 #[derive(Debug)]
 struct Rule {
+    /// Where it was found by, to be shown.
+    hosts: Box<[HostPattern]>,
+    path: Option<PathPattern>,
     listeners: Box<[String]>,
     methods: Methods,
     headers: Headers,
@@ -113,10 +118,22 @@ struct Rule {
 
 impl Rule {
     fn matches(&self, facts: &Facts<'_>) -> bool {
-        (self.listeners.is_empty() || self.listeners.iter().any(|name| name == facts.listener))
-            && self.methods.match_method(facts.request.method())
-            && self.headers.match_fields(&facts.request.fields)
-            && self.queries.match_query(facts.request.query())
+        self.lacks(facts).is_none()
+    }
+
+    /// The first condition that a request does not meet.
+    fn lacks(&self, facts: &Facts<'_>) -> Option<Lack> {
+        if !self.listeners.is_empty() && !self.listeners.iter().any(|name| name == facts.listener) {
+            Some(Lack::Listener)
+        } else if !self.methods.match_method(facts.request.method()) {
+            Some(Lack::Method)
+        } else if !self.headers.match_fields(&facts.request.fields) {
+            Some(Lack::Header)
+        } else if !self.queries.match_query(facts.request.query()) {
+            Some(Lack::Query)
+        } else {
+            None
+        }
     }
 
     /// Orders rules of the same host and path, the most specific first; a stable sort leaves file order to the rest.
@@ -134,6 +151,8 @@ impl<T> Table<T> {
             let index = rules.len() as u32;
             hosts.each(&entry.hosts, |paths| paths.insert(entry.path.as_ref(), index));
             rules.push(Rule {
+                hosts: entry.hosts.into(),
+                path: entry.path,
                 listeners: entry.listeners.into(),
                 methods: Methods::new(entry.methods),
                 headers: Headers::new(entry.headers),

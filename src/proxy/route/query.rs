@@ -19,6 +19,11 @@ impl Queries {
         self.0.len()
     }
 
+    /// The names of the parameters.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|condition| condition.name.as_str())
+    }
+
     /// Whether each condition holds for the first parameter of its name. A parameter without `=` has an empty value.
     pub(super) fn match_query(&self, query: Option<&[u8]>) -> bool {
         self.0.iter().all(|condition| {

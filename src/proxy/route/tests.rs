@@ -4,7 +4,7 @@ use super::*;
 use crate::proxy::message::Request;
 
 /// A route in one line: `HOST PATH [METHOD] [h:NAME=VALUE] [q:NAME=VALUE] [l:LISTENER]`, `-` for none.
-fn entry(text: &str, target: usize) -> Entry<usize> {
+pub(super) fn entry(text: &str, target: usize) -> Entry<usize> {
     let mut words = text.split(' ');
     let host = words.next().unwrap();
     let path = words.next().unwrap();
@@ -71,7 +71,7 @@ fn value_pattern(text: &str) -> ValuePattern {
 }
 
 /// A request in one line: `METHOD HOST TARGET [h:NAME=VALUE] [l:LISTENER]`.
-struct Asked {
+pub(super) struct Asked {
     listener: String,
     host: String,
     path: String,
@@ -79,7 +79,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn new(text: &str) -> Self {
+    pub(super) fn new(text: &str) -> Self {
         let mut words = text.split(' ');
         let mut request = Request::default();
         let method = request.fields.store(words.next().unwrap().as_bytes());
@@ -100,7 +100,7 @@ impl Asked {
         Self { listener, host, path, request }
     }
 
-    fn facts(&self) -> Facts<'_> {
+    pub(super) fn facts(&self) -> Facts<'_> {
         Facts { listener: &self.listener, host: &self.host, path: &self.path, request: &self.request }
     }
 }

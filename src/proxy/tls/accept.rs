@@ -65,6 +65,21 @@ impl Facts {
             && self.hosts.find(host).is_none_or(|minimum| *minimum <= self.negotiated)
     }
 
+    /// What a client of today would settle.
+    pub(super) fn foreseen(server_name: Option<Box<str>>, identity: Arc<Identity>, hosts: Arc<Hosts>) -> Self {
+        Self {
+            server_name,
+            identity,
+            version: "TLSv1.3",
+            cipher: "TLS_AES_256_GCM_SHA384",
+            group: "X25519MLKEM768",
+            resumed: false,
+            alpn_h2: true,
+            negotiated: MinVersion::Tls13,
+            hosts,
+        }
+    }
+
     fn new(stream: &TlsStream<Socket>, server_name: Option<Box<str>>, choice: (Arc<Identity>, Arc<Hosts>)) -> Self {
         let (_, session) = stream.get_ref();
         let negotiated = match session.protocol_version() {
@@ -192,6 +207,11 @@ async fn refuse(mut stream: Socket, name: Option<Box<str>>) -> HandshakeError {
     let alert = if name.is_some() { UNRECOGNIZED_NAME } else { MISSING_EXTENSION };
     // A record of type alert, in the version that every client reads, two bytes long, fatal.
     farewell(&mut stream, &[21, 3, 3, 0, 2, 2, alert]).await;
+    unserved(name)
+}
+
+/// Why there is nothing for a client that asks for `name`, or for none.
+pub(super) fn unserved(name: Option<Box<str>>) -> HandshakeError {
     name.map_or(HandshakeError::NoName, |name| HandshakeError::UnknownName { name })
 }
 

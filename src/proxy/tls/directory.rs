@@ -9,6 +9,7 @@ use rustls::ServerConfig;
 
 use super::by_name::ByName;
 use super::cert::Pair;
+use super::names::without_dot;
 
 /// A certificate as new connections of one listener get it: its current pair, and the handshake settings made for it. Another pair
 /// is another identity.
@@ -25,12 +26,29 @@ pub struct Identity {
     pub(super) strict: Arc<ServerConfig>,
 }
 
+/// Why a client gets an identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The certificate has the name that it asks for.
+    Name,
+    /// The certificate has a wildcard for the name that it asks for.
+    Wildcard,
+    /// It asks for no name, and the certificate has the address that it dialled.
+    Address,
+    /// It asks for no name; the listener's `default_certificate`.
+    ListenerDefault,
+    /// It asks for no name; marked `default = true`.
+    Default,
+    /// It asks for no name; there is no other.
+    Only,
+}
+
 /// Which identity a client gets, from the names that the certificates have now. Never changed: another one takes its place.
 pub struct Directory {
     by_name: ByName<Arc<Identity>>,
     by_address: HashMap<IpAddr, Arc<Identity>, RandomState>,
-    /// For clients that send no name, where no certificate has the address they dialled.
-    fallback: Option<Arc<Identity>>,
+    /// For clients that send no name, where no certificate has the address they dialled; and why it is that one.
+    fallback: Option<(Arc<Identity>, Why)>,
     identities: Vec<Arc<Identity>>,
 }
 
@@ -51,11 +69,12 @@ impl Directory {
             }
         }
         let named = |name: &str| identities.iter().find(|identity| *identity.name == *name);
+        let because = |why: Why| move |identity: &Arc<Identity>| (Arc::clone(identity), why);
         let fallback = default_certificate
             .and_then(named)
-            .or_else(|| identities.iter().find(|identity| identity.default))
-            .or_else(|| identities.first().filter(|_| identities.len() == 1))
-            .cloned();
+            .map(because(Why::ListenerDefault))
+            .or_else(|| identities.iter().find(|identity| identity.default).map(because(Why::Default)))
+            .or_else(|| identities.first().filter(|_| identities.len() == 1).map(because(Why::Only)));
         Self { by_name, by_address, fallback, identities }
     }
 
@@ -67,7 +86,20 @@ impl Directory {
     /// The identity for a client that sends no name and dialled `local`: the certificate with that address, else the listener's
     /// default, else the one marked so, else the only one.
     pub fn by_address(&self, local: IpAddr) -> Option<&Arc<Identity>> {
-        self.by_address.get(&local.to_canonical()).or(self.fallback.as_ref())
+        let fallback = || self.fallback.as_ref().map(|(identity, _)| identity);
+        self.by_address.get(&local.to_canonical()).or_else(fallback)
+    }
+
+    /// Why a client gets `identity`, which was found here for it.
+    pub fn why(&self, identity: &Identity, name: Option<&str>, local: IpAddr) -> Why {
+        let exactly =
+            |name: &str| identity.pair.names.exact().any(|known| known.eq_ignore_ascii_case(without_dot(name)));
+        match (name, &self.fallback) {
+            (Some(name), _) if exactly(name) => Why::Name,
+            (Some(_), _) => Why::Wildcard,
+            (None, Some((_, why))) if !self.by_address.contains_key(&local.to_canonical()) => *why,
+            (None, _) => Why::Address,
+        }
     }
 
     /// All of them, in file order.

@@ -10,8 +10,10 @@ use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+use super::accept::{Facts, unserved};
 use super::by_name::ByName;
-use super::directory::{Directory, Identity};
+use super::directory::{Directory, Identity, Why};
+use super::failure::HandshakeError;
 use super::policy::{self, PolicyError};
 use super::settings::{HostSettings, MinVersion, Settings};
 use super::slot::{CertSlot, Follow};
@@ -105,6 +107,19 @@ impl Frontend {
         let minimum = name.and_then(|name| self.hosts.find(name)).copied().unwrap_or(self.minimum);
         let config = if minimum > self.minimum { &identity.strict } else { &identity.config };
         Some(Choice { identity: Arc::clone(identity), config: Arc::clone(config), hosts: Arc::clone(&self.hosts) })
+    }
+
+    /// What the handshake would settle with a client of today, which speaks TLS 1.3 and HTTP/2, that asks for `name`, or asks for
+    /// none and dialled `local`; and why it gets the certificate that it gets.
+    ///
+    /// # Errors
+    /// Why it would be refused.
+    pub fn foresee(&self, name: Option<&str>, local: IpAddr) -> Result<(Facts, Why), HandshakeError> {
+        let Some(Choice { identity, hosts, .. }) = self.choose(name, local) else {
+            return Err(unserved(name.map(Box::from)));
+        };
+        let why = self.directory.load().why(&identity, name, local);
+        Ok((Facts::foreseen(name.map(Box::from), identity, hosts), why))
     }
 
     /// The identity as it stands in the directory before this one, where its pair is still the current one.

@@ -26,7 +26,7 @@ pub use backend::{
     RootsError, Source, connect,
 };
 pub use cert::{Pair, Warning};
-pub use directory::{Directory, Identity};
+pub use directory::{Directory, Identity, Why};
 pub use failure::HandshakeError;
 pub use frontend::{Allowed, Frontend};
 pub use names::Names;

@@ -35,10 +35,7 @@ impl Client {
 
     /// Connects without TLS from an address of this machine.
     pub(crate) fn tcp_from(local: IpAddr, address: SocketAddr) -> Self {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
-        socket.bind(&SocketAddr::new(local, 0).into()).unwrap();
-        socket.connect_timeout(&address.into(), PATIENCE).unwrap();
-        Self::over(patient(socket))
+        Self::over(bound(local, address))
     }
 
     /// Connects to a Unix socket, without TLS.
@@ -61,6 +58,16 @@ impl Client {
         Self::try_speaking(b"http/1.1", address, authority, name)
     }
 
+    /// Connects with TLS from an address of this machine; an error is the handshake's.
+    pub(crate) fn try_tls_from(
+        local: IpAddr,
+        address: SocketAddr,
+        authority: &Authority,
+        name: &str,
+    ) -> io::Result<Self> {
+        Self::shake_hands(bound(local, address), b"http/1.1", authority, name)
+    }
+
     /// Connects with TLS and a protocol of ALPN; an error is the handshake's.
     pub(crate) fn try_speaking(
         protocol: &[u8],
@@ -68,10 +75,13 @@ impl Client {
         authority: &Authority,
         name: &str,
     ) -> io::Result<Self> {
+        Self::shake_hands(connect(address), protocol, authority, name)
+    }
+
+    fn shake_hands(mut socket: Socket, protocol: &[u8], authority: &Authority, name: &str) -> io::Result<Self> {
         let config = Arc::new(trusting(authority, protocol));
         let name = ServerName::try_from(name.to_owned()).unwrap();
         let mut connection = ClientConnection::new(config, name).unwrap();
-        let mut socket = connect(address);
         while connection.is_handshaking() {
             connection.complete_io(&mut socket)?;
         }
@@ -203,6 +213,13 @@ fn connect(address: SocketAddr) -> Socket {
     let stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
     stream.set_nodelay(true).unwrap();
     patient(stream.into())
+}
+
+fn bound(local: IpAddr, address: SocketAddr) -> Socket {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::new(local, 0).into()).unwrap();
+    socket.connect_timeout(&address.into(), PATIENCE).unwrap();
+    patient(socket)
 }
 
 fn patient(socket: Socket) -> Socket {

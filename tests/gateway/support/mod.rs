@@ -5,6 +5,7 @@
 pub(crate) mod answer;
 pub(crate) mod authority;
 pub(crate) mod backend;
+pub(crate) mod cases;
 pub(crate) mod client;
 pub(crate) mod configs;
 pub(crate) mod credentials;

@@ -6,7 +6,7 @@ use crate::base::metrics::CONTENT_TYPE;
 
 pub(super) const PAGE: Page = Page { path: "/metrics", access: Access::Token, answer };
 
-fn answer(sources: &Sources) -> Answer {
+fn answer(sources: &Sources, _: &str) -> Answer {
     // They change with every answer of a backend, and nobody but a scrape wants to know.
     sources.registry.set_weights((sources.weights)());
     sources.registry.set_up((sources.up)());

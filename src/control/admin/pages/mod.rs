@@ -1,5 +1,6 @@
 //! The pages, one file each, and the table of them.
 
+mod explain;
 mod health;
 mod metrics;
 mod ready;
@@ -15,7 +16,8 @@ use super::{Sources, Token};
 struct Page {
     path: &'static str,
     access: Access,
-    answer: fn(&Sources) -> Answer,
+    /// Given what follows the `?`.
+    answer: fn(&Sources, &str) -> Answer,
 }
 
 /// Who may see a page.
@@ -27,12 +29,12 @@ enum Access {
     Token,
 }
 
-const PAGES: [Page; 4] = [health::PAGE, ready::PAGE, metrics::PAGE, status::PAGE];
+const PAGES: [Page; 5] = [health::PAGE, ready::PAGE, metrics::PAGE, status::PAGE, explain::PAGE];
 
-/// The answer to `method` on `path`. Without the token nobody learns which pages there are.
+/// The answer to `method` on `path` with its query. Without the token nobody learns which pages there are.
 pub(super) fn answer(
     method: &http::Method,
-    path: &str,
+    (path, query): (&str, &str),
     fields: &HeaderMap,
     token: &Token,
     sources: &Sources,
@@ -55,7 +57,7 @@ pub(super) fn answer(
         Some(_) if method != http::Method::GET => {
             with_field(refused(StatusCode::METHOD_NOT_ALLOWED, "wrong method", "use GET"), ALLOW, "GET")
         }
-        Some(page) => (page.answer)(sources),
+        Some(page) => (page.answer)(sources, query),
     }
 }
 

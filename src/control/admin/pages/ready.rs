@@ -8,7 +8,7 @@ use super::{Access, Page, Sources};
 pub(super) const PAGE: Page = Page { path: crate::control::admin::status::READY_PATH, access: Access::Open, answer };
 
 /// 503 while starting and while draining, so that a load balancer in front turns elsewhere.
-fn answer(sources: &Sources) -> Answer {
+fn answer(sources: &Sources, _: &str) -> Answer {
     if (sources.is_ready)() {
         found("text/plain", "ready\n")
     } else {

@@ -7,7 +7,7 @@ use super::{Access, Page, Sources};
 
 pub(super) const PAGE: Page = Page { path: crate::control::admin::status::PATH, access: Access::Token, answer };
 
-fn answer(sources: &Sources) -> Answer {
+fn answer(sources: &Sources, _: &str) -> Answer {
     match serde_json::to_vec(&(sources.status)()) {
         Ok(body) => found("application/json", body),
         Err(error) => {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::super::status::Status;
 use super::*;
 use crate::base::metrics::Registry;
+use crate::proxy::explain::{Question, Unaskable};
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
@@ -43,6 +44,7 @@ fn start() -> Running {
         up: Arc::new(|| [(("p".into(), "http://a:80".into()), 1.0)].into()),
         breakers: Arc::new(|| [(("p".into(), "http://a:80".into()), 2)].into()),
         status: Arc::new(|| Status { version: "1.2.3".into(), ..Status::default() }),
+        explain: Arc::new(|question: &Question| Err(Unaskable { error: question.url.clone(), advice: "ask".into() })),
     };
     let (tell, address) = std::sync::mpsc::channel();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -152,6 +154,7 @@ fn a_taken_address_says_what_to_do() {
         up: Arc::new(Default::default),
         breakers: Arc::new(Default::default),
         status: Arc::new(Status::default),
+        explain: Arc::new(|_: &Question| Ok(Default::default())),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let error = runtime.block_on(Server::bind(address, token, sources)).err().unwrap().to_string();

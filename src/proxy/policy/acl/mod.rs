@@ -3,10 +3,12 @@
 
 mod settings;
 
+use std::fmt;
 use std::net::IpAddr;
 
 use crate::base::cidr::{AddressSet, Cidr};
 use crate::base::mode::Mode;
+use crate::base::place::At;
 
 pub use settings::{Lists, Settings};
 
@@ -15,21 +17,77 @@ pub use settings::{Lists, Settings};
 pub struct List {
     denied: AddressSet,
     mode: Mode,
+    /// What it was made of, to say why it decides as it does.
+    lists: Lists,
+    /// Whose it is.
+    pub of: Of,
+}
+
+/// What a list decides on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Of {
+    /// Whatever no other list does.
+    #[default]
+    Global,
+    /// Paths: those of a rule, as it is written.
+    Rule(String),
+    /// A route.
+    Route,
+}
+
+/// Why a list decides on a client as it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// The network that decides. None where the list has none for the client: it is let in, unless there are networks that are.
+    pub network: Option<Cidr>,
+    /// What comes of it: see [`List::objection`].
+    pub objection: Option<Mode>,
 }
 
 impl List {
     /// The longest network that holds an address decides, and a tie denies. Where none does, a list that allows somebody denies
     /// the rest.
-    pub fn new(lists: &Lists, mode: Mode) -> Self {
+    pub fn new(lists: &Lists, mode: Mode, of: Of) -> Self {
         let allowed = lists.allow.iter().map(|network| (network.value, false));
         let networks = allowed.chain(lists.deny.iter().map(|network| (network.value, true)));
         let networks: Vec<(Cidr, bool)> = networks.collect();
-        Self { denied: AddressSet::by_longest_prefix(networks, !lists.allow.is_empty()), mode }
+        Self {
+            denied: AddressSet::by_longest_prefix(networks, !lists.allow.is_empty()),
+            mode,
+            lists: lists.clone(),
+            of,
+        }
     }
 
     /// What comes of the list's objection to a client; nothing where it has none.
     pub fn objection(&self, client: IpAddr) -> Option<Mode> {
         self.denied.contains(client).then_some(self.mode)
+    }
+
+    /// The same, and the network that it is for. Looks through all of them.
+    pub fn evidence(&self, client: IpAddr) -> Evidence {
+        let holding = |networks: &[At<Cidr>]| {
+            networks
+                .iter()
+                .map(|network| network.value)
+                .filter(|network| network.contains(client))
+                .max_by_key(Cidr::length)
+        };
+        let network = match (holding(&self.lists.allow), holding(&self.lists.deny)) {
+            (Some(allowed), Some(denied)) if allowed.length() > denied.length() => Some(allowed),
+            (allowed, denied) => denied.or(allowed),
+        };
+        Evidence { network, objection: self.objection(client) }
+    }
+}
+
+impl fmt::Display for Of {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Global => f.write_str("the global list"),
+            Self::Rule(path) => write!(f, "the rule for {path}"),
+            Self::Route => f.write_str("the route's own list"),
+        }
     }
 }
 
@@ -44,13 +102,12 @@ pub fn refused_by_all(lists: &[&List]) -> AddressSet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::place::{At, Place};
+    use crate::base::place::Place;
 
-    fn list(allow: &[&str], deny: &[&str], mode: Mode) -> List {
-        let networks = |texts: &[&str]| {
-            texts.iter().map(|text| At::new(text.parse().unwrap(), Place::default())).collect::<Vec<_>>()
-        };
-        List::new(&Lists { allow: networks(allow), deny: networks(deny) }, mode)
+    fn list<S: AsRef<str>>(allow: &[S], deny: &[S], mode: Mode) -> List {
+        let networks =
+            |texts: &[S]| texts.iter().map(|text| At::new(text.as_ref().parse().unwrap(), Place::default())).collect();
+        List::new(&Lists { allow: networks(allow), deny: networks(deny) }, mode, Of::Global)
     }
 
     fn denied(list: &List, clients: &[&str]) -> Vec<bool> {
@@ -72,6 +129,43 @@ mod tests {
             (&[], &["::/0"], [false, false, false, false, true, false]),
         ] {
             assert_eq!(denied(&list(allow, deny, Mode::Enforce), &clients), expected, "{allow:?} {deny:?}");
+        }
+    }
+
+    /// What is told as the reason is the reason: whoever is in the network that is named and in no longer one is decided on alike.
+    #[test]
+    fn the_network_that_is_named_is_the_one_that_decides() {
+        let told = |allow: &[&str], deny: &[&str], client: &str| {
+            let Evidence { network, objection } = list(allow, deny, Mode::Enforce).evidence(client.parse().unwrap());
+            (network.map(|network| network.to_string()).unwrap_or_default(), objection.is_some())
+        };
+        let (allow, deny) = (&["10.0.0.0/8", "10.1.1.0/24", "10.9.0.0/16"][..], &["10.1.0.0/16", "10.9.0.0/16"][..]);
+        for (client, network, denied) in [
+            ("10.0.0.1", "10.0.0.0/8", false),
+            ("::ffff:10.1.0.1", "10.1.0.0/16", true),
+            ("10.1.1.1", "10.1.1.0/24", false),
+            ("10.9.0.1", "10.9.0.0/16", true),
+            ("192.0.2.1", "", true),
+            ("2001:db8::1", "", true),
+        ] {
+            assert_eq!(told(allow, deny, client), (network.to_owned(), denied), "{client}");
+        }
+        assert_eq!(told(&[], deny, "192.0.2.1"), (String::new(), false));
+
+        let mut random = fastrand::Rng::with_seed(9);
+        for _ in 0..500 {
+            let mut some = || -> Vec<String> {
+                let count = random.usize(..6);
+                (0..count).map(|_| format!("10.0.0.{}/{}", random.u8(..), random.u8(24..=32))).collect()
+            };
+            let (allow, deny) = (some(), some());
+            let denied: Vec<Cidr> = deny.iter().map(|text| text.parse().unwrap()).collect();
+            let list = list(&allow, &deny, Mode::Enforce);
+            for last in 0..=u8::MAX {
+                let Evidence { network, objection } = list.evidence([10, 0, 0, last].into());
+                let expected = network.map_or(!allow.is_empty(), |network| denied.contains(&network));
+                assert_eq!(objection.is_some(), expected, "{allow:?} {deny:?} {last}");
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a list says: `allow`, `deny` and `mode`.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::base::cidr::Cidr;
 use crate::base::mode::Mode;
@@ -10,13 +11,13 @@ use crate::base::settings::{Problem, Section, Table};
 /// The most networks in one `allow` or `deny`.
 const MOST: usize = 200_000;
 
-/// The networks of one list.
+/// The networks of one list. There may be very many; clones share them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Lists {
     /// Who may come. Where there are any, the rest may not. Default none.
-    pub allow: Vec<At<Cidr>>,
+    pub allow: Arc<[At<Cidr>]>,
     /// Who may not come. Default none.
-    pub deny: Vec<At<Cidr>>,
+    pub deny: Arc<[At<Cidr>]>,
 }
 
 /// A route's `acl`.
@@ -31,18 +32,18 @@ pub struct Settings {
 impl Lists {
     /// Reads the two keys.
     pub fn keys(section: &mut Section<'_>) -> Self {
-        let allow = section
+        let allow: Vec<At<Cidr>> = section
             .key(
                 "allow",
                 "Networks that may come. Where there are any, everybody else may not. Left out: everybody may.",
             )
             .up_to(MOST)
             .list();
-        let deny = section
+        let deny: Vec<At<Cidr>> = section
             .key("deny", "Networks that may not come. Of several networks that hold an address the longest decides.")
             .up_to(MOST)
             .list();
-        let lists = Self { allow, deny };
+        let lists = Self { allow: allow.into(), deny: deny.into() };
         lists.contradict(section);
         lists
     }
@@ -65,7 +66,7 @@ impl Lists {
     /// Reports what is both allowed and denied.
     fn contradict(&self, section: &Section<'_>) {
         let allowed: HashMap<Cidr, &At<Cidr>> = self.allow.iter().map(|network| (network.value, network)).collect();
-        for denied in &self.deny {
+        for denied in self.deny.iter() {
             if let Some(allowed) = allowed.get(&denied.value) {
                 let message = format!("{} is both allowed and denied", denied.value);
                 let problem = Problem::error(denied.place, message, "remove it from one of the two lists");

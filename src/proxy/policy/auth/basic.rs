@@ -31,6 +31,11 @@ impl Basic {
         &self.challenge
     }
 
+    /// Whether a request says a user and a password, whatever they are.
+    pub fn has_credentials(&self, fields: &Fields) -> bool {
+        matches!(said(fields, "Basic"), Said::Value(value) if pair(value).is_some())
+    }
+
     /// The name of whoever sends these fields. `from` is the client.
     ///
     /// # Errors

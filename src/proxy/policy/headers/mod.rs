@@ -34,6 +34,17 @@ impl FieldName {
     }
 }
 
+/// What a transform does, by the names of the fields. Their values may be secrets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outline {
+    /// Removed.
+    pub remove: Vec<String>,
+    /// Replaced.
+    pub set: Vec<String>,
+    /// Added.
+    pub add: Vec<String>,
+}
+
 /// The values of one transform for one message. Cheap where none has a variable in it.
 pub struct Values(Vec<Vec<u8>>);
 
@@ -53,6 +64,13 @@ impl Transform {
     /// Whether it changes nothing.
     pub fn is_empty(&self) -> bool {
         self.remove.is_empty() && self.set.is_empty() && self.add.is_empty()
+    }
+
+    /// What it does.
+    pub fn outline(&self) -> Outline {
+        let text = |name: &FieldName| String::from_utf8_lossy(&name.text).into_owned();
+        let texts = |list: &[(FieldName, Template)]| list.iter().map(|(name, _)| text(name)).collect();
+        Outline { remove: self.remove.iter().map(text).collect(), set: texts(&self.set), add: texts(&self.add) }
     }
 
     /// What its variables are here. Apart from [`apply`](Self::apply), because they may be in what that changes.

@@ -57,6 +57,13 @@ impl Bucket {
         }
     }
 
+    /// How many tokens are left at `now`, whatever a penalty says.
+    pub(super) fn left(&self, quota: Quota, now: u64) -> u32 {
+        let (burst, interval) = (u128::from(quota.burst_size().get()), quota.replenish_interval().as_nanos().max(1));
+        let missing = u128::from(self.full.saturating_sub(now)).div_ceil(interval);
+        u32::try_from(burst.saturating_sub(missing)).unwrap_or(u32::MAX)
+    }
+
     /// The first refusal in a row is told the plain wait; the n-th after it `factor`^n of the time in which one token comes.
     fn punish(&mut self, quota: Quota, penalty: Penalty, (now, wait): (u64, Duration)) -> Duration {
         let times = i32::try_from(self.refused).unwrap_or(i32::MAX);
@@ -74,6 +81,12 @@ impl Bucket {
 /// Takes one token of a bucket that all share, or says how long to wait for it.
 pub(super) fn take_shared(state: &InMemoryState, quota: Quota, now: u64) -> Result<(), Duration> {
     measure(quota, SharedSlot(state), now)
+}
+
+/// A bucket that all share, as it is: a copy to try on.
+pub(super) fn copy_of_shared(state: &InMemoryState) -> Bucket {
+    let seen = state.measure_and_replace(&NotKeyed::NonKey, Err::<((), Nanos), _>);
+    Bucket { full: seen.err().flatten().map_or(0, Into::into), ..Bucket::default() }
 }
 
 fn measure(quota: Quota, store: impl StateStore<Key = NotKeyed>, now: u64) -> Result<(), Duration> {
@@ -165,6 +178,28 @@ mod tests {
                 let most = (u64::from(burst) + (now - began) / interval).min(5_000);
                 assert!(allowed * 100 + 200 >= most * 99, "{text} burst {burst}: {allowed} of {most}");
             }
+        }
+    }
+
+    /// What is told to be left is what can be taken, of either kind of bucket, and telling changes nothing.
+    #[test]
+    fn as_many_are_left_as_can_be_taken() {
+        let mut random = fastrand::Rng::with_seed(5);
+        for _ in 0..500 {
+            let text = format!("{}/{}", random.u32(1..=5_000), random.choice(["s", "m", "h"]).unwrap());
+            let quota = quota(&text, random.u32(1..=50));
+            let (mut bucket, state) = (Bucket::default(), InMemoryState::default());
+            let mut now = random.u64(0..SECOND);
+            for _ in 0..random.u32(0..60) {
+                now += random.u64(0..=quota.replenish_interval().as_nanos() as u64);
+                let _ = (bucket.take(quota, None, now), take_shared(&state, quota, now));
+            }
+            let copy = copy_of_shared(&state);
+            assert_eq!((copy, copy_of_shared(&state)), (bucket, bucket));
+            let left = bucket.left(quota, now);
+            let taken = (0..100).take_while(|_| bucket.take(quota, None, now).is_ok()).count();
+            assert_eq!(left as usize, taken, "{text}");
+            assert_eq!(bucket.left(quota, now), 0);
         }
     }
 

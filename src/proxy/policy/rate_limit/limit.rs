@@ -8,7 +8,7 @@ use std::time::Duration;
 use governor::Quota;
 use governor::state::InMemoryState;
 
-use super::bucket::{Penalty, take_shared};
+use super::bucket::{Penalty, copy_of_shared, take_shared};
 use super::settings::{Key, LimitSettings};
 use super::store::{self, Store};
 use crate::base::rate::Rate;
@@ -53,6 +53,23 @@ pub(super) struct Check<'a> {
     pub(super) now: u64,
 }
 
+/// What a limit has for a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// The limit's name.
+    pub name: String,
+    /// What has a bucket of its own.
+    pub key: Key,
+    /// How many requests it lets through.
+    pub rate: Rate,
+    /// How many at once after a pause.
+    pub burst: u32,
+    /// How many are left now.
+    pub left: u32,
+    /// How long the request would have to wait; none where it would be let through.
+    pub wait: Option<Duration>,
+}
+
 /// A request that was refused.
 #[derive(Clone, Debug)]
 pub struct Refusal {
@@ -90,6 +107,22 @@ impl Limit {
         // Who has no bucket of its own is not punished for what others do.
         let penalty = check.penalty.filter(|_| self.is_per_client());
         store.ask(key, owner, now, |bucket| bucket.take(self.quota, penalty, now))
+    }
+
+    /// What [`take`](Self::take) would say. Nothing is taken, and nothing is made for a key that is not known.
+    pub(super) fn look(&self, asked: &Asked<'_>, check: Check<'_>) -> Left {
+        let Check { store, now, .. } = check;
+        let (mut bucket, penalty) = match &self.buckets {
+            Buckets::Shared(state) => (copy_of_shared(state), None),
+            Buckets::Keyed(number) => {
+                let (key, owner) = self.key(*number, asked, store);
+                (store.copy(key, owner), check.penalty.filter(|_| self.is_per_client()))
+            }
+        };
+        let left = bucket.left(self.quota, now);
+        let wait = bucket.take(self.quota, penalty, now).err();
+        let LimitSettings { rate, burst, key } = self.settings.clone();
+        Left { name: self.name.trim_matches('"').to_owned(), key, rate, burst, left, wait }
     }
 
     /// The key, and the client that chose it, where one did. A request that does not say what the limit goes by is its client's.

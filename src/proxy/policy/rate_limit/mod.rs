@@ -5,6 +5,7 @@
 
 mod bucket;
 mod limit;
+mod look;
 mod order;
 mod settings;
 mod shard;
@@ -15,7 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
-pub use limit::{Asked, Limit, Refusal};
+pub use limit::{Asked, Left, Limit, Refusal};
+pub use look::{Exempt, Look};
 pub use settings::{Key, LimitSettings, PenaltySettings, RouteSettings, Settings};
 
 use bucket::Penalty;
@@ -113,8 +115,7 @@ impl RateLimits {
             return Ok(());
         }
         let check = self.check_at(at);
-        let mut limits = self.per_ip.iter().chain(route.own.iter());
-        limits.try_for_each(|limit| limit.take(asked, check).map_err(|wait| Refusal::new(limit, wait)))
+        self.of_client(route).try_for_each(|limit| limit.take(asked, check).map_err(|wait| Refusal::new(limit, wait)))
     }
 
     /// Holds a request that nothing before has refused against the limit of all together.
@@ -128,6 +129,11 @@ impl RateLimits {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The limits of the client and of the route, in the order in which they are asked.
+    fn of_client<'l>(&'l self, route: &'l RouteLimits) -> impl Iterator<Item = &'l Arc<Limit>> {
+        self.per_ip.iter().chain(route.own.iter())
     }
 
     /// Whether any limit holds for that client on that route.

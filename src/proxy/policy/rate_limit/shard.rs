@@ -62,6 +62,16 @@ impl Shard {
         self.slots.get_mut(at).map(|slot| &mut slot.bucket)
     }
 
+    /// A copy of the bucket of a key that is there.
+    pub(super) fn copy(&self, key: &Key) -> Option<Bucket> {
+        self.slots.get(*self.index.get(key)?).map(|slot| slot.bucket)
+    }
+
+    /// How many keys a client has chosen.
+    pub(super) fn count_of(&self, owner: &Key) -> u16 {
+        self.owners.get(owner).copied().unwrap_or(0)
+    }
+
     /// Asks the bucket of a key, which is made where it is not there. `gone` gets the clients that have a key less for it.
     pub(super) fn make<R>(
         &mut self,

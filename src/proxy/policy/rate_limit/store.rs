@@ -110,6 +110,15 @@ impl Store {
         answer
     }
 
+    /// A copy of the bucket that [`ask`](Self::ask) would ask. Nothing is made, and no key is newer for it.
+    pub(super) fn copy(&self, key: Key, owner: Option<Key>) -> Bucket {
+        if let Some(bucket) = self.shard(&key).copy(&key) {
+            return bucket;
+        }
+        let beyond = owner.filter(|client| self.shard(client).count_of(client) >= self.per_client);
+        beyond.and_then(|client| self.shard(&client).copy(&client)).unwrap_or_default()
+    }
+
     fn shard(&self, key: &Key) -> MutexGuard<'_, Shard> {
         let place = self.spread.hash_one(key) as usize % self.shards.len();
         self.shards[place].lock().unwrap_or_else(PoisonError::into_inner)

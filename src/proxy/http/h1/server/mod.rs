@@ -14,7 +14,7 @@ use crate::proxy::http::body::{Downstream, Gone, Length, Progress};
 use crate::proxy::message::{Fields, Response, Version};
 
 use ending::DRAIN;
-pub use reading::{Next, Rules, expects_continue, understand};
+pub use reading::{Next, Rules, expects_continue, read_whole, understand};
 
 /// The connection.
 pub struct Server {

@@ -115,6 +115,19 @@ impl Server {
     }
 }
 
+/// Reads a whole request head into `request`, which is empty, as a [`Server`] reads it off its connection.
+///
+/// # Errors
+/// What it is refused for.
+pub fn read_whole(head: &[u8], limits: HeadLimits, request: &mut Request) -> Result<Facts, Fault> {
+    let mut searched = 0;
+    let found = head::find_end(head, &mut searched);
+    let end = found.and_then(|end| head::outgrown(&head[..searched], limits).map(|()| end)).map_err(fault_of)?;
+    let whole = end.and_then(|end| head.get(..end)).ok_or(Fault::Malformed(Malformed::Syntax))?;
+    head::request(whole, limits, request).map_err(fault_of)?;
+    understand(request)
+}
+
 /// Decides what a parsed head means: target and host, framing, persistence, expectations.
 ///
 /// # Errors
