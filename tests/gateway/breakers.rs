@@ -8,6 +8,7 @@ use crate::support::PATIENCE;
 use crate::support::backend::Backend;
 use crate::support::client::Client;
 use crate::support::configs::{HTTP, HTTPS};
+use crate::support::events::BREAKER_OPENED;
 use crate::support::gateway::Gateway;
 use crate::support::http2::Http2;
 use crate::support::script::Script;
@@ -59,7 +60,7 @@ fn a_backend_that_fails_is_left_alone_and_taken_back_by_probes() {
 
     let seen = ask_until(&gateway, &mut client, &bad, 2);
     assert_eq!(seen.iter().filter(|status| **status == 500).count(), 3, "{seen:?}");
-    let opened = gateway.event("breaker opened");
+    let opened = gateway.event(BREAKER_OPENED);
     assert_eq!(
         (opened["backend"].as_str(), opened["why"].as_str()),
         (Some(bad.to_string().as_str()), Some("3 errors in a row"))
@@ -68,7 +69,7 @@ fn a_backend_that_fails_is_left_alone_and_taken_back_by_probes() {
 
     // Each probe fails, and each time it is open for twice as long, up to the most.
     let end = Instant::now() + PATIENCE;
-    while gateway.events("breaker opened").iter().filter(|event| event["seconds"] == 0.3).count() < 2 {
+    while gateway.events(BREAKER_OPENED).iter().filter(|event| event["seconds"] == 0.3).count() < 2 {
         assert!(Instant::now() < end, "{}", gateway.output());
         client.ask(get("/"));
     }
@@ -129,7 +130,7 @@ fn a_part_of_the_requests_that_fails_opens_it() {
     assert_eq!(statuses(&mut client, ["/", "/", "/500", "/"]), [200, 200, 500, 200]);
     assert_eq!(statuses(&mut client, ["/502", "/"]), [502, 503]);
 
-    assert_eq!(gateway.event("breaker opened")["why"], "2 of 5 requests failed within 600s");
+    assert_eq!(gateway.event(BREAKER_OPENED)["why"], "2 of 5 requests failed within 600s");
 }
 
 #[test]
@@ -156,7 +157,7 @@ fn slow_answers_open_it_and_calls_that_may_wait_do_not() {
     // Of the sixth of ten all are slow, but for the four that may be.
     assert_eq!(statuses(&mut client, ["/"; 7]), [200, 200, 200, 200, 200, 200, 503]);
 
-    let opened = gateway.event("breaker opened");
+    let opened = gateway.event(BREAKER_OPENED);
     assert_eq!(opened["why"], "6 of 10 requests took 100ms or more within 10s", "{opened}");
 }
 
@@ -169,7 +170,7 @@ fn observed_only_nobody_is_kept_away_and_all_is_told() {
     assert_eq!(statuses(&mut client, ["/"; 10]), [500; 10]);
 
     assert_eq!((bad.count(), state(&gateway, &bad)), (10, 2));
-    assert_eq!(gateway.event("breaker opened")["observed"], true);
+    assert_eq!(gateway.event(BREAKER_OPENED)["observed"], true);
     assert_eq!(gateway.metric("portcullis_refused_total{reason=\"breaker_open\",route=\"all\"}"), 0);
 }
 

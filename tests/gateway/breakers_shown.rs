@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::breakers::{config, get, state, statuses};
+use crate::support::events::BREAKER_OPENED;
 use crate::support::gateway::{Gateway, portcullis};
 use crate::support::process::Process;
 use crate::support::script::Script;
@@ -37,7 +38,7 @@ fn status_and_log_name_the_requests_that_opened_it() {
     let evidence = change["evidence"].as_array().unwrap();
     assert_eq!(evidence.len(), 3, "{breaker}");
     assert!(evidence.iter().all(|one| one["got"] == got && one["milliseconds"].is_u64()), "{breaker}");
-    let line = gateway.event("breaker opened");
+    let line = gateway.event(BREAKER_OPENED);
     assert_eq!((&line["pool"], &line["backend"]), (&"p".into(), &backend.as_str().into()), "{line}");
     assert_eq!(line["evidence"].as_str().unwrap().matches(&format!("{got} after ")).count(), 3, "{line}");
 

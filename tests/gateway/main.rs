@@ -18,6 +18,7 @@ mod explain;
 mod explain_guards;
 mod explain_policies;
 mod explain_shown;
+mod failing;
 mod first_light;
 mod floods;
 mod forwarding;

@@ -46,3 +46,5 @@ pub(crate) const AUTH_REPLACED: &str = "users or keys replaced";
 pub(crate) const AUTH_REFUSED: &str = "users or keys refused; the last good ones are used on";
 /// The keys of an issuer could not be fetched, and those that were fetched last, if any, are used on: `pool`, `problem`.
 pub(crate) const KEYS_MISSING: &str = "keys cannot be fetched; the last good ones are used on";
+/// A backend's breaker keeps requests away.
+pub(crate) const BREAKER_OPENED: &str = "breaker opened";
