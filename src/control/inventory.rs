@@ -19,6 +19,7 @@ use crate::proxy::listen::Bind;
 use crate::proxy::worker::Shared;
 
 mod breakers;
+mod counts;
 
 /// The facts that no snapshot holds. Clones are the same inventory.
 #[derive(Clone)]
@@ -112,6 +113,7 @@ impl Inventory {
         let changing = self.changing();
         // One walk, so that the numbers of a backend fit each other while workers go on counting.
         let sums = shared.registry.totals("portcullis_backend_requests_total", &["pool", "backend", "outcome"]);
+        let retries = counts::retries(&shared.registry);
         let listeners = snapshot.listeners.iter().map(|listener| Listener {
             name: listener.name.clone(),
             addresses: changing
@@ -133,7 +135,8 @@ impl Inventory {
             problems: changing.problems.clone(),
             listeners: listeners.collect(),
             routes: snapshot.routes.iter().count() as u64,
-            pools: snapshot.pools.iter().map(|shown| pool(shown, &sums, &changing.unresolved)).collect(),
+            rate_limits: counts::rate_limits(&shared.registry),
+            pools: snapshot.pools.iter().map(|shown| pool(shown, (&sums, &retries), &changing.unresolved)).collect(),
             certificates: changing.certificates.iter().map(certificate).collect(),
         }
     }
@@ -172,10 +175,10 @@ fn key(pool: &balance::Pool, backend: &balance::Backend) -> (String, String) {
     (pool.name.clone(), backend.url.text.clone())
 }
 
-/// Numbers by pool, backend and outcome.
+/// Numbers by labels: pool, backend and outcome, or pool and outcome.
 type Sums = BTreeMap<Vec<String>, f64>;
 
-fn pool(pool: &balance::Pool, sums: &Sums, unresolved: &HashMap<Question, String>) -> Pool {
+fn pool(pool: &balance::Pool, (sums, retries): (&Sums, &Sums), unresolved: &HashMap<Question, String>) -> Pool {
     let mut endpoints: HashMap<&str, Vec<&Endpoint>> = HashMap::new();
     for endpoint in &pool.endpoints {
         endpoints.entry(&endpoint.url.text).or_default().push(endpoint);
@@ -209,6 +212,8 @@ fn pool(pool: &balance::Pool, sums: &Sums, unresolved: &HashMap<Question, String
         balance: pool.algorithm().name().to_owned(),
         backends: backends.collect(),
         asks_all: pool.asks_all(),
+        retries: counts::of_pool(&pool.name, retries),
+        waiting: pool.waiting(),
     }
 }
 

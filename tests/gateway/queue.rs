@@ -62,6 +62,8 @@ fn beyond_max_requests_they_wait_for_their_turn_and_beyond_the_queue_they_are_re
     gateway.wait_for_metric(LENGTH, 1);
     let mut third = waiting(&gateway, "/third");
     gateway.wait_for_metric(LENGTH, 2);
+    let status: serde_json::Value = serde_json::from_str(&gateway.ask_admin("/api/v1/status").text()).unwrap();
+    assert_eq!(status["pools"][0]["waiting"], 2);
     refused(&gateway, &gateway.connect("http").ask(get("/fourth")), "queue_full");
 
     // Each answer makes room for the one who has waited longest.

@@ -46,6 +46,8 @@ fn a_client_beyond_per_ip_is_told_when_to_come_back() {
     assert_eq!((line["reason"].as_str(), line["route"].as_str()), (Some("rate_limited"), Some("all")), "{line}");
     assert_eq!(gateway.metric("portcullis_refused_total{reason=\"rate_limited\",route=\"all\"}"), 1);
     assert_eq!(gateway.metric("portcullis_rate_limit_keys"), 2);
+    let status: serde_json::Value = serde_json::from_str(&gateway.ask_admin("/api/v1/status").text()).unwrap();
+    assert_eq!(status["rate_limits"], serde_json::json!({ "keys": 2, "refused": 1, "observed": 0 }));
 }
 
 #[test]

@@ -122,6 +122,8 @@ fn retries_are_a_part_of_what_is_in_flight_and_the_rest_gets_what_there_is() {
     (0..slow_ones + retried).for_each(|_| go.send(()).unwrap());
     let answers: Vec<Answer> = clients.iter_mut().map(Client::answer).collect();
     assert_eq!(statuses(&answers), [[200; 9].as_slice(), &[503; 3]].concat());
+    let status: serde_json::Value = serde_json::from_str(&gateway.ask_admin("/api/v1/status").text()).unwrap();
+    assert_eq!(status["pools"][0]["retries"], serde_json::json!({ "answered": 3, "failed": 0, "over_budget": 3 }));
 
     // Half of what is in flight is enough for all.
     gateway.save(&config("retry = { budget = 0.5, max_backoff = \"10s\" }", &[&busy, &slow]));

@@ -31,6 +31,8 @@ pub struct Status {
     pub listeners: Vec<Listener>,
     /// How many routes there are.
     pub routes: u64,
+    /// What rate limits did.
+    pub rate_limits: RateLimits,
     /// Where requests go.
     pub pools: Vec<Pool>,
     /// What the gateway shows clients.
@@ -79,6 +81,34 @@ pub struct Pool {
     pub backends: Vec<Backend>,
     /// Whether too few backends are up, or none, so that those that are down are asked too.
     pub asks_all: bool,
+    /// What became of the requests that were sent again.
+    pub retries: Retries,
+    /// How many requests wait for a backend with room.
+    pub waiting: u32,
+}
+
+/// What rate limits did, over all routes, since the process started.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RateLimits {
+    /// Clients and values that are counted now.
+    pub keys: u64,
+    /// Requests that were refused.
+    pub refused: u64,
+    /// Requests that went on because limits only observe.
+    pub observed: u64,
+}
+
+/// What became of the requests that a pool sent again, since the process started.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Retries {
+    /// In the end there was an answer.
+    pub answered: u64,
+    /// In the end there was none.
+    pub failed: u64,
+    /// They were not sent again, because too many others were.
+    pub over_budget: u64,
 }
 
 /// One backend of a pool.

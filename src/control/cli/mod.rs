@@ -6,6 +6,7 @@ mod ask;
 mod check;
 mod completions;
 mod config;
+mod counts;
 mod demo;
 mod explain;
 mod health;

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::ask::{Address, Gateway};
-use super::health;
 use super::table::{Table, ago, plain};
+use super::{counts, health};
 use crate::control::admin::status::{Backend, Breaker, PATH, Pool, Problem, Status};
 
 pub(super) const EXAMPLES: &str = "\
@@ -139,7 +139,7 @@ fn pools(status: &Status) -> String {
     if !breakers.is_empty() {
         breakers.insert_str(0, "Breakers that are not closed:\n");
     }
-    table.show() + &problems + &health::told(&status.pools) + &breakers
+    table.show() + &problems + &health::told(&status.pools) + &breakers + &counts::told(status)
 }
 
 /// A breaker that is not closed: since when, why, and the last request that it went by.
