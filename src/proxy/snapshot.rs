@@ -15,7 +15,7 @@ use crate::proxy::http::h1::head::HeadLimits;
 use crate::proxy::listen::limit::Gauge;
 use crate::proxy::listen::{Bind, Timeouts};
 use crate::proxy::policy::acl::List;
-use crate::proxy::policy::auth::Auth;
+use crate::proxy::policy::auth::{Auth, Identity};
 use crate::proxy::policy::rate_limit::{RateLimits, RouteLimits};
 use crate::proxy::policy::{Hsts, Mirror, Policies, Redirect, Respond, Rewrite, Split};
 use crate::proxy::route::{self, ByPath, EncodedSlash, Validate};
@@ -39,6 +39,8 @@ pub struct Snapshot {
     pub acl: Arc<Acl>,
     /// `Strict-Transport-Security` by host.
     pub hsts: Arc<Hsts>,
+    /// The fields by which routes tell who a client is, so that no client does.
+    pub identity: Arc<Identity>,
     /// Peers whose forwarding fields and PROXY headers are believed.
     pub trusted_proxies: Vec<Cidr>,
     /// How long a drain waits for tunnels.

@@ -165,6 +165,7 @@ mod tests {
             rate_limits: Arc::default(),
             acl: Arc::new(Acl::default()),
             hsts: Arc::new(Hsts::default()),
+            identity: Arc::default(),
             trusted_proxies: Vec::new(),
             tunnel_drain: Duration::ZERO,
         };

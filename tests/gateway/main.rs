@@ -6,6 +6,7 @@ mod acl;
 mod acl_handshake;
 mod auth_basic;
 mod auth_forward;
+mod auth_identity;
 mod auth_jwt;
 mod backends;
 mod balancing;

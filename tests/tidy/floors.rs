@@ -51,9 +51,10 @@ const FLOORS: [(&str, u8); 41] = [
 ];
 
 /// Imports between modules of one floor that are right, and why.
-const SIBLINGS: [(&str, &str, &str); 10] = [
+const SIBLINGS: &[(&str, &str, &str)] = &[
     ("proxy::route", "proxy::policy", "a route's settings hold those of its policies"),
     ("proxy::policy", "proxy::http", "a policy asks for the host as the codec has checked it"),
+    ("proxy::upstream", "proxy::policy", "what clients must not say of themselves, they do not say in trailers either"),
     ("proxy::policy", "proxy::balance", "the service that says who may come is a pool, and its URL a backend's"),
     ("proxy::upstream", "proxy::balance", "an attempt goes to the endpoint that the balancer chose"),
     ("proxy::balance", "proxy::tls", "an endpoint knows how it is verified"),

@@ -39,6 +39,7 @@ pub fn readdressed(
             rate_limits: Arc::clone(&before.rate_limits),
             acl: Arc::clone(&before.acl),
             hsts: Arc::clone(&before.hsts),
+            identity: Arc::clone(&before.identity),
             trusted_proxies: before.trusted_proxies.clone(),
             tunnel_drain: before.tunnel_drain,
         })

@@ -20,6 +20,7 @@ use crate::base::settings::{Problem, Severity};
 use crate::control::config::Config;
 use crate::proxy::balance::{Pool, Resolution, Settings, StickyKey};
 use crate::proxy::policy::Hsts;
+use crate::proxy::policy::auth::{Auth, Identity};
 use crate::proxy::policy::rate_limit::RateLimits;
 use crate::proxy::snapshot::Snapshot;
 
@@ -83,6 +84,9 @@ pub fn build(
         generation: previous.map_or(1, |built| built.snapshot.generation + 1),
         config_generation: previous.map_or(1, |built| built.snapshot.config_generation + 1),
         acl: Arc::new(acl::compile(config, &routes)),
+        identity: Arc::new(Identity::of(
+            routes.iter().filter_map(|route| route.auth.as_ref()).flat_map(Auth::identity),
+        )),
         listeners,
         routes,
         rate_limits: Arc::new(rate_limits),

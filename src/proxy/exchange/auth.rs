@@ -1,15 +1,16 @@
 //! An exchange and who may use its route.
 
+use std::task::Poll;
 use std::time::Duration;
 
 use super::aside::Aside;
-use super::{Exchange, prepare};
+use super::{Exchange, deciding, prepare};
 use crate::proxy::balance::SendProxy;
 use crate::proxy::fault::Fault;
 use crate::proxy::http::body::Length;
 use crate::proxy::http::forwarded::Forwarding;
-use crate::proxy::message::{Request, Response};
-use crate::proxy::policy::auth::{Auth, Forward, Granted, Verdict, Way};
+use crate::proxy::message::{Fields, Request, Response};
+use crate::proxy::policy::auth::{Auth, Basic, Forward, Granted, Identity, Verdict, Way};
 use crate::proxy::route::Validate;
 use crate::proxy::snapshot::Route;
 use crate::proxy::upstream::{self, Call, Timeouts, Trip};
@@ -19,6 +20,9 @@ const LARGEST: usize = 64 << 10;
 
 /// How long a connection to a service may take to open.
 const CONNECT: Duration = Duration::from_secs(3);
+
+/// How long a password may wait to be hashed, and take.
+const LONGEST_HASH: Duration = Duration::from_secs(10);
 
 /// What a refusal says beside its reason.
 pub(super) enum Beside {
@@ -51,7 +55,7 @@ impl Exchange<'_> {
 
     async fn authenticate(&mut self, auth: &Auth, request: &mut Request) -> Result<(), Fault> {
         let user = match &auth.way {
-            Way::Basic(basic) => match basic.verify(&request.fields, self.client.address, self.started).await {
+            Way::Basic(basic) => match self.verify(basic, &request.fields).await {
                 Ok(user) => Some(user),
                 Err(Fault::Unauthenticated) => return Err(self.challenge(basic.challenge().to_vec())),
                 Err(fault) => return Err(fault),
@@ -63,6 +67,17 @@ impl Exchange<'_> {
         Ok(())
     }
 
+    /// Whether the password is right. Who waits for too many others gives up.
+    async fn verify(&self, basic: &Basic, fields: &Fields) -> Result<String, Fault> {
+        let mut verifying = std::pin::pin!(basic.verify(fields, self.client.address, self.started));
+        let due = self.alarm.alarms().after(Some(LONGEST_HASH));
+        std::future::poll_fn(|cx| match verifying.as_mut().poll(cx) {
+            Poll::Ready(verified) => Poll::Ready(verified),
+            Poll::Pending => self.alarm.poll(cx, due).map(|()| Err(Fault::AuthBusy)),
+        })
+        .await
+    }
+
     pub(super) fn challenge(&mut self, value: Vec<u8>) -> Fault {
         self.beside = Some(Box::new(Beside::Field(b"www-authenticate", value)));
         Fault::Unauthenticated
@@ -72,7 +87,7 @@ impl Exchange<'_> {
     async fn ask(&mut self, forward: &Forward, request: &mut Request) -> Result<(), Fault> {
         // Now already, so that the backend gets what the service got, by its id too.
         self.prepare(request)?;
-        let question = forward.question(request);
+        let question = forward.question(request, deciding(request)?.as_str());
         let (worker, pool) = (&self.connection.worker, &forward.pool);
         let limit = Some(forward.timeout);
         let call = Call {
@@ -88,6 +103,7 @@ impl Exchange<'_> {
             patient: false,
             total: worker.alarms.after(limit),
             alarm: self.alarm,
+            identity: Identity::none(),
             client: &worker.upstream,
             metrics: &worker.metrics,
         };
@@ -122,7 +138,7 @@ impl Exchange<'_> {
 /// What became of asking the service, told apart from what becomes of asking a backend.
 fn failed(fault: Fault) -> Fault {
     match fault {
-        Fault::NoBackend => Fault::AuthUnavailable,
+        Fault::NoBackend | Fault::QueueFull | Fault::QueueTimeout | Fault::BreakerOpen => Fault::AuthUnavailable,
         Fault::ConnectTimeout | Fault::ResponseTimeout | Fault::StreamTimeout | Fault::TotalTimeout => {
             Fault::AuthTimeout
         }

@@ -1,5 +1,6 @@
 //! An exchange that goes to a backend: what bounds it, and how its answer comes back.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::{Exchange, Messages, set_hsts};
@@ -8,6 +9,7 @@ use crate::proxy::fault::Fault;
 use crate::proxy::http::body::{Downstream, Length};
 use crate::proxy::http::{grpc, hop_by_hop};
 use crate::proxy::message::{Name, Request};
+use crate::proxy::policy::auth::Identity;
 use crate::proxy::snapshot::Route;
 use crate::proxy::upstream::{self, Call, Timeouts};
 use crate::proxy::worker::Worker;
@@ -30,7 +32,8 @@ impl<'a> Exchange<'a> {
         }
         let connection = self.connection;
         let worker = &connection.worker;
-        let call = self.call(request, (route, pool), worker, grpc);
+        let snapshot = Rc::clone(&self.snapshot);
+        let call = self.call(request, (route, pool), (worker, &snapshot.identity), grpc);
         let begun = upstream::forward(client, &call, response, &mut self.trip).await?;
         hop_by_hop::strip_response(&mut response.fields).map_err(|_| Fault::BackendMalformed)?;
         if response.status == 204 {
@@ -64,7 +67,7 @@ impl<'a> Exchange<'a> {
         &self,
         request: &'c Request,
         (route, pool): (&Route, &'c Arc<Pool>),
-        worker: &'c Worker,
+        (worker, identity): (&'c Worker, &'c Identity),
         grpc: bool,
     ) -> Call<'c>
     where
@@ -90,6 +93,7 @@ impl<'a> Exchange<'a> {
             patient: grpc || request.tunnel,
             total: worker.alarms.after(timeouts.total.limit()).min(worker.alarms.after(deadline)),
             alarm: self.alarm,
+            identity,
             client: &worker.upstream,
             metrics: &worker.metrics,
         }

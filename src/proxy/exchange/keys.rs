@@ -11,7 +11,7 @@ use crate::proxy::balance::SendProxy;
 use crate::proxy::fault::Fault;
 use crate::proxy::listen::proxy_protocol::Header;
 use crate::proxy::message::{Fields, Response};
-use crate::proxy::policy::auth::{Due, Jwt, Keys, Remote, Unfit};
+use crate::proxy::policy::auth::{Due, Identity, Jwt, Keys, Remote, Unfit};
 use crate::proxy::upstream::{self, Call, Timeouts, Trip};
 use crate::proxy::worker::Worker;
 
@@ -48,7 +48,7 @@ impl Exchange<'_> {
             Due::Now => fetch(&self.connection.worker, remote.clone()),
             Due::Soon => {}
         }
-        if remote.known.has_keys() && !missed {
+        if remote.known.has_recent(self.started) && !missed {
             return false;
         }
         let due = self.alarm.alarms().after(Some(LONGEST));
@@ -102,6 +102,7 @@ async fn ask(worker: &Rc<Worker>, remote: &Remote) -> Result<Keys, String> {
         patient: false,
         total: worker.alarms.after(limit),
         alarm: &alarm,
+        identity: Identity::none(),
         client: &worker.upstream,
         metrics: &worker.metrics,
     };

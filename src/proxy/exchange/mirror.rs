@@ -13,6 +13,7 @@ use crate::proxy::http::body::Length;
 use crate::proxy::http::grpc;
 use crate::proxy::listen::proxy_protocol::Header;
 use crate::proxy::message::{Name, Request, Response};
+use crate::proxy::policy::auth::Identity;
 use crate::proxy::snapshot::Route;
 use crate::proxy::upstream::{self, Call, Timeouts, Trip};
 use crate::proxy::worker::Worker;
@@ -106,6 +107,7 @@ impl Copy {
             patient: false,
             total: worker.alarms.after(Some(LONGEST)),
             alarm: &alarm,
+            identity: Identity::none(),
             client: &worker.upstream,
             metrics: &worker.metrics,
         };

@@ -202,6 +202,9 @@ impl Exchange<'_> {
             rewrite.apply(request, &path).map_err(Fault::Malformed)?;
         }
         self.prepare(request)?;
+        if !self.client.trusted_peer {
+            self.snapshot.identity.strip(&mut request.fields);
+        }
         if let Some(auth) = &route.auth {
             auth.apply(&mut request.fields, self.granted.as_deref());
         }

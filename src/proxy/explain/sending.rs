@@ -110,6 +110,12 @@ fn make_ready(case: &Case<'_>, route: &Route, request: &mut Request, told: &mut 
     let mut ids = RequestIds::new(fastrand::Rng::with_seed(0));
     let why = "its `Connection` is too long to be obeyed";
     prepare(request, &forwarding, &mut ids).map_err(|fault| told.refused("headers", why, fault))?;
+    if !case.client.trusted_peer {
+        case.seen.snapshot.identity.strip(&mut request.fields);
+    }
+    if let Some(auth) = &route.auth {
+        auth.apply(&mut request.fields, None);
+    }
     if route.policies.change_requests() {
         let facts = headers::Facts {
             client: case.client.address,

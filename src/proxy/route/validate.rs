@@ -52,6 +52,12 @@ impl MediaRange {
     }
 }
 
+/// Whether the client's `Connection` names the field, so that the backend does not get it.
+fn is_for_one_hop(request: &Request, name: &str) -> bool {
+    let options = request.fields.all(Name::Connection).flat_map(|list| list.split(|byte| *byte == b','));
+    options.into_iter().any(|option| option.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
+}
+
 fn starts(text: &[u8], front: &str) -> bool {
     text.get(..front.len()).is_some_and(|start| start.eq_ignore_ascii_case(front.as_bytes()))
 }
@@ -81,9 +87,11 @@ impl Validate {
             return Err(Unlike { fault: Fault::ContentTypeRefused, field: Some((b"accept", accept)) });
         }
         let holds = |rule: &HeaderSettings| {
-            // Whichever of several the backend looks at, it is one that was held against the rule.
-            let mut values = request.fields.values(rule.name.as_bytes()).peekable();
-            values.peek().is_some() && values.all(|value| rule.value.holds(value))
+            // Whichever of several the backend looks at, in whatever spelling, it is one that was held against the rule.
+            let alike = |raw: &[u8]| raw.len() == rule.name.len() && Name::twin_begins(raw, rule.name.as_bytes());
+            let mut values = request.fields.iter().filter(|(_, raw, _)| alike(raw)).peekable();
+            let goes_on = !is_for_one_hop(request, &rule.name);
+            goes_on && values.peek().is_some() && values.all(|(_, _, value)| rule.value.holds(value))
         };
         match settings.headers.iter().all(holds) {
             true => Ok(()),
@@ -96,7 +104,11 @@ impl Validate {
         let mut values = request.fields.all(Name::ContentType);
         let (Some(value), None) = (values.next(), values.next()) else { return false };
         let kind = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-        self.settings.content_types.iter().any(|range| range.covers(kind))
+        // One, and no list.
+        let token = |part: &[u8]| std::str::from_utf8(part).is_ok_and(is_token);
+        let parts = kind.iter().position(|byte| *byte == b'/').map(|at| (&kind[..at], &kind[at + 1..]));
+        parts.is_some_and(|(kind, sub)| token(kind) && token(sub))
+            && self.settings.content_types.iter().any(|range| range.covers(kind))
     }
 }
 

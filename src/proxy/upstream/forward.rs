@@ -14,6 +14,7 @@ use crate::proxy::fault::Fault;
 use crate::proxy::http::body::{Downstream, Length};
 use crate::proxy::listen::proxy_protocol::Header;
 use crate::proxy::message::{Request, Response};
+use crate::proxy::policy::auth::Identity;
 
 /// Deadlines towards the backend; none where there is no limit.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +53,8 @@ pub struct Call<'a> {
     pub total: Moment,
     /// The alarm of the exchange.
     pub alarm: &'a Alarm,
+    /// Fields that a client must not say in its trailers either.
+    pub identity: &'a Identity,
     /// The worker's connections.
     pub client: &'a Client,
     /// The worker's counters.
@@ -98,14 +101,18 @@ pub async fn forward<D: Downstream>(
         let endpoint = Arc::clone(asked.endpoint());
         trip.endpoint = Some(Arc::clone(&endpoint));
         match attempt.run(client, asked, response).await {
-            Ok((begun, took)) => {
+            Ok((mut begun, took)) => {
                 trip.response_time = Some(took);
                 trip.request_bytes = begun.sending.taken;
                 if !tries.repeats(response) {
                     break Ok(begun);
                 }
+                *tries.permit() = begun.asked.retrying.take();
                 match Box::pin(tries.after_answer(client, (&endpoint, response), trip)).await {
-                    Ok(false) => break Ok(begun),
+                    Ok(false) => {
+                        begun.asked.retrying = tries.permit().take();
+                        break Ok(begun);
+                    }
                     Ok(true) => attempt.start_over(client),
                     Err(fault) => break Err(fault),
                 }

@@ -8,6 +8,7 @@ use super::forward::Call;
 use crate::proxy::fault::Fault;
 use crate::proxy::http::body::{Downstream, Progress};
 use crate::proxy::http::h1::channel::MOST_TURNS;
+use crate::proxy::message::Fields;
 
 /// How much of a body is kept while a backend of HTTP/2 may still refuse the request unprocessed.
 const REPLAY: usize = 64 << 10;
@@ -25,6 +26,11 @@ pub(super) struct Sending {
     pub(super) taken: u64,
     /// All that was read of the body, where it can be sent again.
     replay: Option<Vec<u8>>,
+}
+
+/// The client's trailers. Where they say who it is in the gateway's place, none goes on.
+fn trailers<'f, D: Downstream>(call: &Call<'_>, client: &'f D) -> Option<&'f Fields> {
+    client.request_trailers().filter(|trailers| !call.identity.is_named(trailers))
 }
 
 impl Sending {
@@ -65,7 +71,7 @@ impl Sending {
         } else if shared && self.taken == 0 {
             self.replay = Some(Vec::new());
         }
-        if self.ended && !call.request.tunnel && !backend.finish(client.request_trailers()) {
+        if self.ended && !call.request.tunnel && !backend.finish(trailers(call, client)) {
             return Err(Fault::Internal);
         }
         Ok(())
@@ -167,7 +173,7 @@ impl Sending {
                 }
                 Poll::Ready(Ok(Progress::End)) => {
                     self.ended = true;
-                    if !backend.finish(client.request_trailers()) {
+                    if !backend.finish(trailers(call, client)) {
                         return Err(Fault::Internal);
                     }
                 }

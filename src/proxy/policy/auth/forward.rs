@@ -23,20 +23,25 @@ const UNTOLD: NameSet = NameSet::of(&[
     Name::SecWebSocketKey,
     Name::SecWebSocketAccept,
 ]);
-const UNTOLD_TOO: [&[u8]; 13] = [
-    b"content-encoding",
-    b"content-range",
-    b"if-match",
-    b"if-none-match",
-    b"if-modified-since",
-    b"if-unmodified-since",
-    b"if-range",
-    b"range",
-    b"sec-websocket-version",
-    b"sec-websocket-protocol",
-    b"sec-websocket-extensions",
-    b"grpc-timeout",
-    b"x-http-method-override",
+const UNTOLD_TOO: [&str; 17] = [
+    "content-encoding",
+    "content-range",
+    "if-match",
+    "if-none-match",
+    "if-modified-since",
+    "if-unmodified-since",
+    "if-range",
+    "range",
+    "sec-websocket-version",
+    "sec-websocket-protocol",
+    "sec-websocket-extensions",
+    "grpc-timeout",
+    "x-http-method-override",
+    // Some services take them for the proxy's word.
+    "x-original-url",
+    "x-original-uri",
+    "x-original-method",
+    "x-rewrite-url",
 ];
 
 /// What of a refusal of the service the client gets.
@@ -98,14 +103,24 @@ impl Forward {
         self.copied.iter().for_each(|name| twins::remove(fields, name));
     }
 
-    /// The request that the service gets, for one whose hop-by-hop fields are gone and whose forwarding fields are ours.
-    pub fn question(&self, request: &Request) -> Request {
+    /// The fields that only the service may set.
+    pub(super) fn copied(&self) -> &[String] {
+        &self.copied
+    }
+
+    /// The request that the service gets, for one whose hop-by-hop fields are gone and whose forwarding fields are ours. Of its path
+    /// the service is told the deciding one: what it lets in is what routes and other policies decide about.
+    pub fn question(&self, request: &Request, deciding: &str) -> Request {
         let mut question = request.clone();
         question.tunnel = false;
         let fields = &mut question.fields;
         fields.remove_all(UNTOLD);
-        UNTOLD_TOO.iter().for_each(|name| fields.remove_named(Name::Other, name));
-        for (name, value) in [("x-forwarded-method", request.method()), ("x-forwarded-uri", request.target())] {
+        UNTOLD_TOO.iter().for_each(|name| twins::remove(fields, name));
+        // What it says itself, it is not told by the client.
+        self.strip(fields);
+        let query = request.target().iter().position(|byte| *byte == b'?').map(|at| &request.target()[at..]);
+        let uri = [deciding.as_bytes(), query.unwrap_or_default()].concat();
+        for (name, value) in [("x-forwarded-method", request.method()), ("x-forwarded-uri", &uri)] {
             twins::remove(fields, name);
             fields.add(name.as_bytes(), value);
         }

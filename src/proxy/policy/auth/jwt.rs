@@ -84,10 +84,6 @@ impl Jwt {
             Said::Nothing => return Err(Unfit::Bad(self.challenge(""))),
             Said::Unusable => return Err(Unfit::Bad(self.challenge(", error=\"invalid_request\""))),
         };
-        let keys = match &self.keys {
-            Source::File(keys) => Arc::clone(keys),
-            Source::Remote(remote) => remote.known.keys().ok_or(Unfit::NoKeys)?,
-        };
         let invalid = || self.challenge(", error=\"invalid_token\"");
         let bad = || Unfit::Bad(invalid());
         let header = decode_header(token).map_err(|_| bad())?;
@@ -97,14 +93,20 @@ impl Jwt {
         }
         let of_algorithm = self.validations.iter().find(|(algorithm, _)| *algorithm == header.alg);
         let (_, validation) = of_algorithm.ok_or_else(bad)?;
+        let keys = match &self.keys {
+            Source::File(keys) => Arc::clone(keys),
+            Source::Remote(remote) => remote.known.keys().ok_or(Unfit::NoKeys)?,
+        };
         let mut fitting = keys.fitting(header.alg, header.kid.as_deref()).take(MOST_TRIES).peekable();
         if fitting.peek().is_none() {
             return Err(Unfit::UnknownKey(invalid()));
         }
         let decoded = fitting.find_map(|key| decode::<Claims>(token, &key.decoding, validation).ok());
         let subject = decoded.ok_or_else(bad)?.claims.sub;
-        // It becomes a header field.
-        let plain = |subject: &String| !subject.is_empty() && !subject.chars().any(char::is_control);
+        // It becomes a header field, whose ends are trimmed.
+        let plain = |subject: &String| {
+            !subject.is_empty() && subject.trim() == subject && !subject.chars().any(char::is_control)
+        };
         if subject.as_ref().is_none_or(plain) { Ok(subject) } else { Err(bad()) }
     }
 

@@ -87,6 +87,7 @@ impl Memory {
             match shard.get_mut(&id) {
                 Some(Slot::Right(until)) if *until > now => return Ok(true),
                 Some(Slot::Asked(waiting)) => {
+                    waiting.retain(|waits| !waits.is_closed());
                     waiting.push(sender);
                     false
                 }

@@ -8,6 +8,7 @@ mod credentials;
 mod file;
 mod forward;
 mod hash;
+mod identity;
 mod jwt;
 mod keys;
 mod memory;
@@ -27,6 +28,7 @@ use crate::proxy::message::Fields;
 pub use basic::Basic;
 pub use file::Broken;
 pub use forward::{Forward, ForwardSettings, Verdict};
+pub use identity::Identity;
 pub use jwt::{Jwt, Source, Unfit};
 pub use keys::Keys;
 pub use memory::Memory;
@@ -82,6 +84,15 @@ impl Auth {
             Way::Jwt(jwt) => jwt.remote().map(|remote| &remote.pool),
             Way::Basic(_) => None,
         }
+    }
+
+    /// The fields in which the backend is told who the client is.
+    pub fn identity(&self) -> impl Iterator<Item = &str> {
+        let (copied, user) = match &self.way {
+            Way::Forward(forward) => (forward.copied(), None),
+            Way::Basic(_) | Way::Jwt(_) => (&[][..], Some(self.user_header.as_ref())),
+        };
+        copied.iter().map(String::as_str).chain(user)
     }
 
     /// The same with what `now` makes of its pool.

@@ -15,6 +15,10 @@ use crate::proxy::message::{Name, Request};
 /// How old keys become before they are fetched again.
 const FRESH_FOR: Duration = Duration::from_secs(300);
 
+/// How old they may be while newer ones are waited for, and how old at all where there are none to be had.
+const RECENT: Duration = Duration::from_secs(600);
+const OLDEST: Duration = Duration::from_secs(86_400);
+
 /// How long nothing is asked again, for whatever reason: with keys that are known, and without any.
 const PAUSE: Duration = Duration::from_secs(30);
 const PAUSE_WITHOUT: Duration = Duration::from_secs(1);
@@ -99,9 +103,9 @@ impl Known {
         self.keys.load().as_ref().map(|fetched| Arc::clone(&fetched.keys))
     }
 
-    /// Whether there are any.
-    pub fn has_keys(&self) -> bool {
-        self.keys.load().is_some()
+    /// Whether there are any that are not old.
+    pub fn has_recent(&self, now: Instant) -> bool {
+        self.keys.load().as_ref().is_some_and(|fetched| now.saturating_duration_since(fetched.at) < RECENT)
     }
 
     /// Whether keys have to be fetched: because there are none, because they are old, or, where they are `missed`, because a token
@@ -143,6 +147,11 @@ impl Known {
                 None
             }
             Err(problem) => {
+                let old = |fetched: &Arc<Fetched>| now.saturating_duration_since(fetched.at) >= OLDEST;
+                if self.keys.load().as_ref().is_some_and(old) {
+                    // Who keeps the issuer from being asked must not keep a withdrawn key alive for ever.
+                    self.keys.store(None);
+                }
                 let fresh = state.problem.as_ref() != Some(&problem);
                 state.problem = Some(problem.clone());
                 fresh.then_some(problem)
@@ -194,7 +203,7 @@ mod tests {
         assert_eq!(known.due(at(2), false), Due::Now);
         assert_eq!(known.take(keys(), at(2)), None);
         known.settle();
-        assert!(known.has_keys());
+        assert!(known.keys().is_some());
         assert_eq!(known.due(at(10), false), Due::No);
         assert_eq!(known.due(at(10), true), Due::Now);
         known.settle();
@@ -206,6 +215,6 @@ mod tests {
         assert_eq!(known.take(Err("down".into()), at(302)), Some("down".into()));
         known.settle();
         assert_eq!(known.due(at(310), false), Due::No);
-        assert!(known.has_keys(), "the last good ones are used on");
+        assert!(known.keys().is_some(), "the last good ones are used on");
     }
 }

@@ -4,8 +4,12 @@ use crate::proxy::message::{Fields, Name};
 
 /// Removes every field that some reader would take for `name`.
 pub(super) fn remove(fields: &mut Fields, name: &str) {
-    let dashed = name.replace('_', "-");
-    fields.retain(|_, raw, _| raw.len() != dashed.len() || !Name::twin_begins(raw, dashed.as_bytes()));
+    fields.retain(|_, raw, _| !is(raw, name));
+}
+
+/// Whether some reader would take the one name for the other.
+pub(super) fn is(raw: &[u8], name: &str) -> bool {
+    raw.len() == name.len() && Name::twin_begins(raw, name.replace('_', "-").as_bytes())
 }
 
 #[cfg(test)]
