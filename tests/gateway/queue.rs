@@ -1,11 +1,13 @@
 //! How many requests a backend has at once, and who waits for their turn.
 
-use std::sync::{Mutex, mpsc};
+use std::sync::atomic::{AtomicU16, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, mpsc};
 
 use crate::support::answer::Answer;
 use crate::support::client::Client;
 use crate::support::configs::HTTP;
 use crate::support::echo;
+use crate::support::events::BACKEND_DOWN;
 use crate::support::gateway::Gateway;
 use crate::support::script::Script;
 use crate::websocket::HANDSHAKE;
@@ -145,4 +147,47 @@ fn a_tunnel_is_in_flight_for_as_long_as_it_lasts() {
     assert_eq!(tunnel.send(b"x").exactly(1).unwrap(), b"x");
     tunnel.reset();
     assert_eq!(next.answer().status, 101);
+}
+
+/// A backend whose health the test says, and that answers other requests for a word of the test.
+fn probed(status: &Arc<AtomicU16>) -> (Script, mpsc::Sender<()>) {
+    let (go, told) = mpsc::channel();
+    let (told, status) = (Mutex::new(told), Arc::clone(status));
+    let backend = Script::playing(move |conversation| {
+        while let Some(request) = conversation.head() {
+            if request.line.contains("/health") {
+                let status = status.load(SeqCst);
+                conversation.send(format!("HTTP/1.1 {status} Probed\r\nContent-Length: 0\r\n\r\n"));
+                continue;
+            }
+            conversation.record(request);
+            let _ = told.lock().unwrap().recv();
+            conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    (backend, go)
+}
+
+#[test]
+fn they_wait_for_those_that_are_well_and_all_go_on_when_another_is() {
+    let (well, ill) = (Arc::new(AtomicU16::new(200)), Arc::new(AtomicU16::new(503)));
+    let ((one, go_one), (two, go_two)) = (probed(&well), probed(&ill));
+    let health = "health = { path = \"/health\", interval = \"100ms\", timeout = \"100ms\", fall = 1, rise = 1 }";
+    let keys = format!("max_requests = 3\nqueue_timeout = \"60s\"\npanic = 0\nbreaker = false\n{health}");
+    let gateway = Gateway::serving(&config(&keys, &[&one, &two]));
+    gateway.event(BACKEND_DOWN);
+
+    let mut clients: Vec<Client> = (0..6).map(|_| waiting(&gateway, "/")).collect();
+    gateway.wait_for_metric(LENGTH, 3);
+    (0..3).for_each(|_| _ = one.received());
+    assert_eq!(two.left(), 0, "nobody is sent to what is down while others only have no room");
+
+    ill.store(200, SeqCst);
+    for _ in 0..3 {
+        two.received();
+    }
+    for go in [&go_one, &go_two] {
+        (0..3).for_each(|_| go.send(()).unwrap());
+    }
+    assert!(clients.iter_mut().all(|client| client.answer().status == 200));
 }

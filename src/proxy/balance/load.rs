@@ -1,6 +1,9 @@
 //! What one endpoint bears and how it answers, as all workers share it: a few numbers, no lock. Time is told to it.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicU32, AtomicU64,
+    Ordering::{Relaxed, SeqCst},
+};
 use std::time::{Duration, Instant};
 
 use super::peak::Peak;
@@ -117,7 +120,8 @@ impl Load {
     }
 
     pub(super) fn subtract(&self) {
-        self.active.fetch_sub(1, Relaxed);
+        // Before whoever waits for room is looked for.
+        self.active.fetch_sub(1, SeqCst);
     }
 
     /// Takes into account what became of a request that began `took` before `now`.

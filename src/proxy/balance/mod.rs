@@ -5,6 +5,7 @@
 //! and the answers of each endpoint, which stand in its [`Load`]. An endpoint whose [`Breaker`] is open is not chosen.
 
 mod adaptive;
+mod admission;
 mod algorithm;
 mod asking;
 pub mod breaker;
@@ -36,6 +37,7 @@ mod standing;
 mod sticky;
 mod url;
 
+pub use admission::Admitted;
 pub use algorithm::Algorithm;
 use algorithm::Balancer;
 pub use asking::Asking;
@@ -46,7 +48,7 @@ pub use hash_by::HashBy;
 pub use health::{Check, CheckKind, Health, HealthSettings, Known, Pace, Probed, StatusRange};
 pub use load::{Load, Measures, Outcome};
 pub use nobody::Nobody;
-pub use pool::{Admitted, Backend, Pool};
+pub use pool::{Backend, Pool};
 pub use protocol::{Protocol, SendProxy};
 pub use queue::{Queue, QueueSettings, Waiting};
 pub use reach::Reach;

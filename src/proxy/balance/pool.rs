@@ -5,19 +5,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::asking::Terms;
-use super::breaker::{Admission, Probe, Rules};
+use super::breaker::Rules;
 use super::spread::{Share, Shares, Spread};
 use super::standing::Changes;
 use super::sticky::Sticky;
-use super::{Active, Address, Algorithm, Asking, BackendSettings, BackendUrl, Endpoint, Measures, Nobody};
-use super::{Check, Prospect, Protocol, Queue, QueueSettings, Resolution, Retries, RetrySettings, Retrying};
-use super::{SendProxy, Settings, StickyKey, Waiting};
+use super::{Address, Algorithm, Asking, BackendSettings, BackendUrl, Endpoint, Measures, Nobody};
+use super::{Check, Prospect, Protocol, Queue, QueueSettings, Resolution, Retries, RetrySettings};
+use super::{SendProxy, Settings, StickyKey};
 use crate::base::metrics::{Label, Registry};
 use crate::proxy::message::Request;
 use crate::proxy::tls::{BackendTls, Peer};
-
-/// How often another endpoint is picked where somebody else was faster.
-const MOST_PICKS: u32 = 8;
 
 /// A pool.
 #[derive(Debug)]
@@ -44,24 +41,15 @@ pub struct Pool {
     pub health: Option<Arc<Check>>,
     /// What connections to its backends begin with.
     pub send_proxy: SendProxy,
-    spread: Arc<Spread>,
+    pub(super) spread: Arc<Spread>,
     sticky: Option<Sticky>,
     /// What its endpoints' breakers go by.
     pub(super) breaker: Rules,
     /// Of the standing of its endpoints, over all its snapshots.
     changes: Arc<Changes>,
     /// Those that wait and those that are sent again, over all its snapshots.
-    waiting: Arc<Queue>,
-    retries: Arc<Retries>,
-}
-
-/// A request that may go to an endpoint.
-#[derive(Debug)]
-pub struct Admitted {
-    /// It is in flight there.
-    pub active: Active,
-    /// That it is by this request that the endpoint's breaker sees how it does.
-    pub probe: Option<Probe>,
+    pub(super) waiting: Arc<Queue>,
+    pub(super) retries: Arc<Retries>,
 }
 
 /// One backend as the config has it.
@@ -234,52 +222,11 @@ impl Pool {
         self.spread.may(own, asking).then_some(own)
     }
 
-    /// Picks an endpoint and counts a request as in flight there.
-    ///
-    /// # Errors
-    /// Why there is none.
-    pub fn begin(&self, asking: &Asking<'_>) -> Result<Admitted, Nobody> {
-        for _ in 0..MOST_PICKS {
-            if let Some(admitted) = self.begin_at(self.pick(asking)?, asking.now) {
-                return Ok(admitted);
-            }
-        }
-        Err(if self.queue.max_requests.is_some() { Nobody::Full } else { self.spread.nobody(asking) })
-    }
-
-    /// Counts a request as in flight at an endpoint. None where it has as many as it may have, or its breaker lets nothing
-    /// through.
-    pub fn begin_at(&self, endpoint: &Arc<Endpoint>, now: Instant) -> Option<Admitted> {
-        let probe = match self.admit(endpoint, now) {
-            Admission::Free => None,
-            Admission::Probing(probe) => Some(probe),
-            Admission::Refused => return None,
-        };
-        let active = endpoint.begin(self.queue.max_requests)?;
-        Some(Admitted { active, probe })
-    }
-
     /// The `Set-Cookie` for the client of a request that `endpoint` has answered; none where its cookie names one that serves.
     pub fn set_cookie(&self, request: &Request, endpoint: &Endpoint, secure: bool) -> Option<Vec<u8>> {
         let sticky = self.sticky.as_ref()?;
         let known = sticky.find(request).is_some_and(|own| own.standing.is_available());
         if known { None } else { sticky.set_cookie(endpoint, secure) }
-    }
-
-    /// How many requests wait for an endpoint with room.
-    pub fn waiting(&self) -> u32 {
-        self.waiting.length()
-    }
-
-    /// Lets a request wait for an endpoint with room; none where as many wait as may.
-    pub fn join_queue(&self) -> Option<Waiting> {
-        self.waiting.join(self.queue.queue)
-    }
-
-    /// Counts a request as sent again; none where as many are as may be.
-    pub fn begin_retry(&self) -> Option<Retrying> {
-        let in_flight = self.endpoints.iter().map(|endpoint| endpoint.load.active()).sum();
-        self.retries.begin(self.retry.most_at_once(in_flight))
     }
 }
 

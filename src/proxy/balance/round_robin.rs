@@ -53,6 +53,10 @@ impl RoundRobin {
 
 impl Balancer for RoundRobin {
     fn pick(&self, members: &Members, pick: &Pick<'_>) -> Option<usize> {
+        if !pick.is_free() {
+            // Where nobody may be picked, no turn is taken to find that out.
+            members.open(0, pick).next()?;
+        }
         let cursor = if pick.asking.tried.is_empty() { &self.cursor } else { &self.again };
         for _ in 0..self.cycle() {
             let index = self.step(cursor)?;

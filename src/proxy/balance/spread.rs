@@ -94,7 +94,23 @@ impl Spread {
             return self.down(asking, ask);
         }
         let well = self.available(asking, ask).or_else(|| self.available(&again, ask));
-        well.or_else(|| self.down(asking, ask)).or_else(|| self.down(&again, ask))
+        if well.is_some() || self.has_well(&again) {
+            // Where those that are well have no room now, requests wait for them, and are not sent to those that are down.
+            return well;
+        }
+        self.down(asking, ask).or_else(|| self.down(&again, ask))
+    }
+
+    /// Whether there is somebody to pick now. Takes no turn.
+    pub(super) fn has_any(&self, asking: &Asking<'_>) -> bool {
+        self.seek(asking, |group: &Group, pick: &Pick<'_>| group.members.open(0, pick).next()).is_some()
+    }
+
+    /// Whether there is an endpoint that is available, where the request was not, whether it has room or not.
+    pub(super) fn has_well(&self, asking: &Asking<'_>) -> bool {
+        let terms = Terms { max_requests: None, ..self.shares.terms };
+        let pick = Pick::among(asking, Among::Available, terms);
+        self.groups().any(|group| group.members.open(0, &pick).next().is_some())
     }
 
     /// Whether a request that has a reason to go there may go to `endpoint`.

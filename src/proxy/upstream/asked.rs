@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::backend::{Backend, Broken};
 use super::forward::Call;
-use super::tries::is_declined;
+use super::repeat::is_declined;
 use crate::base::clock;
 use crate::base::metrics::{self, Label};
 use crate::proxy::balance::breaker::{Got, Probe, Trial};
@@ -18,7 +18,7 @@ use crate::proxy::message::{Name, Response};
 pub(super) struct Asked {
     active: Active,
     /// It is sent again, which is counted for as long as it is in flight.
-    _retrying: Option<Retrying>,
+    pub(super) retrying: Option<Retrying>,
     metrics: metrics::Worker,
     pool: Label,
     /// What the pool's algorithm wants to know, and whether it has been told.
@@ -29,8 +29,9 @@ pub(super) struct Asked {
     response_time: Option<Duration>,
     /// The breaker's, where it is by this request that it sees how the endpoint does.
     probe: Option<Probe>,
-    /// How many errors the breaker had before this answer.
+    /// How many errors the breaker had before this answer, and whether it was one itself.
     run: u32,
+    erred: bool,
     /// From when the endpoint had all of the request, where that was later than its beginning.
     pub(super) waited: Option<Duration>,
 }
@@ -79,7 +80,7 @@ impl Asked {
         call.metrics.backend_started(call.pool.label, active.endpoint.label);
         Self {
             active,
-            _retrying: retrying,
+            retrying,
             metrics: call.metrics.clone(),
             pool: call.pool.label,
             measures: call.pool.measures(),
@@ -89,6 +90,7 @@ impl Asked {
             response_time: None,
             probe,
             run: 0,
+            erred: false,
             waited: None,
         }
     }
@@ -109,7 +111,8 @@ impl Asked {
         self.tell(Outcome::Answered { status, retry_after }, now);
         let unavailable = call.patient && grpc::is_unavailable(response);
         let got = if unavailable { Got::Fault("grpc_unavailable") } else { Got::Status(status) };
-        let trial = self.trial(call, got, status >= 500 || unavailable, took);
+        self.erred = status >= 500 || unavailable;
+        let trial = self.trial(call, got, self.erred, took);
         self.run = call.pool.judge(&self.active.endpoint, self.probe.take(), &trial, now);
         took
     }
@@ -138,11 +141,12 @@ impl Asked {
         if broke {
             endpoint.load.learn(self.measures, Outcome::Failed, took, Instant::now());
         }
-        if broke || fault == Fault::StreamTimeout && !call.patient {
+        if !self.erred && (broke || fault == Fault::StreamTimeout && !call.patient) {
             let now = Instant::now();
+            let head = took;
             let took = now.saturating_duration_since(self.since);
             let trial = self.trial(call, Got::Fault(fault.reason()), true, took);
-            call.pool.judge_broken(endpoint, self.run, &trial, now);
+            call.pool.judge_broken(endpoint, (self.run, took.saturating_sub(head)), &trial, now);
         }
     }
 

@@ -162,7 +162,10 @@ async fn open(
         return Ok(Opened::H1(io));
     }
     let channel = Channel::new(io, Rc::clone(&room.buffers));
-    let (handle, connection) = client::open(channel, (&room.alarms, &room.buffers), due).await?;
+    let opened = client::open(channel, (&room.alarms, &room.buffers), due).await;
+    // Who accepts and closes at once is not there: nothing was declined.
+    let refused = |fault| if fault == Fault::BackendReset { Fault::ConnectFailed } else { fault };
+    let (handle, connection) = opened.map_err(refused)?;
     if handle.capacity() == 0 {
         // It takes no request at all, now: not one to wait for, and not a reason to open another.
         return Err(Fault::ConnectFailed);

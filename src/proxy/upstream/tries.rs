@@ -1,5 +1,6 @@
 //! The attempts of one request: which endpoint is next, whether there is a next one, and how long that waits.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -7,10 +8,13 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use super::asked::{Asked, retry_after};
+use super::attempt::HALF_CLOSED;
 use super::backend::Broken;
 use super::forward::{Call, Trip};
+use super::queued::Queued;
+use super::repeat::{is_declined, may_repeat};
 use crate::base::clock;
-use crate::proxy::balance::{Admitted, Asking, Endpoint, Nobody, Pool, RetryOn, Retrying};
+use crate::proxy::balance::{Admitted, Asking, Endpoint, Nobody, Retrying};
 use crate::proxy::fault::Fault;
 use crate::proxy::http::body::{Downstream, Gone};
 use crate::proxy::message::Response;
@@ -39,6 +43,8 @@ pub(super) struct Tries<'a> {
     uncounted: u32,
     /// How the last attempt failed.
     failed: Option<Fault>,
+    /// When the client closed its sending side, which who gives up waiting does.
+    closed: Cell<Option<Instant>>,
     /// That it may be sent again, until it is.
     permit: Option<Retrying>,
 }
@@ -56,17 +62,27 @@ pub(super) enum Next {
 
 impl<'a> Tries<'a> {
     pub(super) fn new(call: &'a Call<'a>, replayable: bool) -> Self {
-        Self { call, replayable, tried: Vec::new(), same: None, uncounted: 0, failed: None, permit: None }
+        Self {
+            call,
+            replayable,
+            tried: Vec::new(),
+            same: None,
+            uncounted: 0,
+            failed: None,
+            closed: Cell::new(None),
+            permit: None,
+        }
     }
 
     /// Begins the next attempt. Waits, where every backend has as many requests as it may have.
     pub(super) async fn begin<D: Downstream>(&mut self, client: &mut D, trip: &mut Trip) -> Result<Asked, Fault> {
         let now = Instant::now();
-        let admitted = match self.same.take().and_then(|endpoint| self.call.pool.begin_at(&endpoint, now)) {
-            Some(admitted) => admitted,
+        let (admitted, now) = match self.same.take().and_then(|endpoint| self.call.pool.begin_at(&endpoint, now)) {
+            Some(admitted) => (admitted, now),
             None => match self.pick(now, trip)? {
-                Some(admitted) => admitted,
-                None => Box::pin(self.queue(client, now, trip)).await?,
+                Some(admitted) => (admitted, now),
+                // How long it waited says nothing of the backend.
+                None => (Box::pin(self.queue(client, now, trip)).await?, Instant::now()),
             },
         };
         Ok(Asked::begin(self.call, admitted, self.permit.take(), now))
@@ -74,7 +90,9 @@ impl<'a> Tries<'a> {
 
     /// An endpoint; none where every one has as many requests as it may have, or others wait for that.
     fn pick(&self, now: Instant, trip: &mut Trip) -> Result<Option<Admitted>, Fault> {
-        if self.call.pool.waiting() > 0 { Ok(None) } else { self.try_pick(now, trip) }
+        let pool = self.call.pool;
+        let queues = pool.queue.max_requests.is_some() && pool.waiting() > 0;
+        if queues { Ok(None) } else { self.try_pick(now, trip) }
     }
 
     /// An endpoint, as soon as one has room and it is this request's turn.
@@ -96,6 +114,10 @@ impl<'a> Tries<'a> {
             let now = Instant::now();
             if told || now >= end {
                 if let Some(admitted) = self.try_pick(now, trip)? {
+                    if pool.has_any(&self.asking(now)) {
+                        // There is room for another: where a backend has come back, nobody else would say so.
+                        place.pass_on();
+                    }
                     return Ok(admitted);
                 }
                 if now >= end {
@@ -104,7 +126,7 @@ impl<'a> Tries<'a> {
                 room.set(place.room());
                 continue;
             }
-            let roomy = pool.pick(&self.asking(now)).is_ok();
+            let roomy = pool.has_any(&self.asking(now));
             if roomy && was_roomy {
                 // For so long, somebody who was told of it would have taken it.
                 place.pass_on();
@@ -174,7 +196,15 @@ impl<'a> Tries<'a> {
     ) -> Result<bool, Fault> {
         self.tried.push(endpoint.id);
         let wait = retry_after(response, clock::now());
-        self.retry(client, Fault::BackendStatus, wait, trip).await
+        // The answer that there is must not be given away for none.
+        let before = (trip.retries, trip.retried_for, self.permit.is_some());
+        let again = self.has_any() && self.retry(client, Fault::BackendStatus, wait, trip).await?;
+        if again && !self.has_any() {
+            (trip.retries, trip.retried_for, _) = before;
+            self.permit = self.permit.take().filter(|_| before.2);
+            return Ok(false);
+        }
+        Ok(again)
     }
 
     /// Waits for a while, and then until the pool's budget has room. Whether the request is sent again.
@@ -191,7 +221,7 @@ impl<'a> Tries<'a> {
             return Ok(false);
         }
         let mut pause = retry.pause(trip.retries, fastrand::f64());
-        if let Some(asked) = asked_to_wait.filter(|_| self.is_alone(pool)) {
+        if let Some(asked) = asked_to_wait.filter(|_| !pool.has_other(&self.asking(Instant::now()))) {
             if asked > MOST_WAITED {
                 return Ok(false);
             }
@@ -200,8 +230,8 @@ impl<'a> Tries<'a> {
         let end = Instant::now() + pause + retry.max_backoff.0;
         loop {
             self.wait(client, Instant::now() + pause, std::future::pending()).await?;
-            if let Some(permit) = pool.begin_retry() {
-                self.permit = Some(permit);
+            self.permit = self.permit.take().or_else(|| pool.begin_retry());
+            if self.permit.is_some() {
                 trip.retries += 1;
                 trip.retried_for = Some(why);
                 return Ok(true);
@@ -214,9 +244,14 @@ impl<'a> Tries<'a> {
         }
     }
 
-    /// Whether it would be sent to a backend where it was already.
-    fn is_alone(&self, pool: &Pool) -> bool {
-        pool.pick(&self.asking(Instant::now())).is_ok_and(|endpoint| self.tried.contains(&endpoint.id))
+    /// Whether there is somebody to send it to now.
+    fn has_any(&self) -> bool {
+        self.call.pool.has_any(&self.asking(Instant::now()))
+    }
+
+    /// That a request is sent again, which holds for its next attempt too.
+    pub(super) fn permit(&mut self) -> &mut Option<Retrying> {
+        &mut self.permit
     }
 
     /// Waits for `event`, but not beyond `end`. Whether it came.
@@ -237,7 +272,9 @@ impl<'a> Tries<'a> {
                 return Poll::Ready(Ok(false));
             }
             if listening && let Poll::Ready(gone) = client.poll_gone(cx) {
-                if gone == Gone::Surely {
+                let closed = self.closed.get().unwrap_or_else(Instant::now);
+                self.closed.set(Some(closed));
+                if gone == Gone::Surely || closed.elapsed() >= HALF_CLOSED {
                     return Poll::Ready(Err(Fault::ClientGone));
                 }
                 listening = false;
@@ -245,65 +282,5 @@ impl<'a> Tries<'a> {
             alarm.poll(cx, total).map(|()| Err(Fault::TotalTimeout))
         })
         .await
-    }
-}
-
-/// A request that waits, for the gauge.
-struct Queued<'a>(&'a Call<'a>);
-
-impl<'a> Queued<'a> {
-    fn begin(call: &'a Call<'a>) -> Self {
-        call.metrics.queued(call.pool.label);
-        Self(call)
-    }
-}
-
-impl Drop for Queued<'_> {
-    fn drop(&mut self) {
-        self.0.metrics.left_queue(self.0.pool.label);
-    }
-}
-
-/// The backend has certainly done nothing of the request, which it told over HTTP/2 by GOAWAY or a stream refused, or of which a
-/// connection of HTTP/1.1 broke before it took a byte.
-pub(super) fn is_declined(broken: &Broken) -> bool {
-    broken.unseen && broken.fault == Fault::BackendReset
-}
-
-/// Whether another attempt may follow. One that took too long or was answered badly is no reason to ask twice: the backend got
-/// the request, and the client would wait twice as long as its route allows.
-fn may_repeat(broken: &Broken, replayable: bool, on: &RetryOn) -> bool {
-    match broken.fault {
-        Fault::ConnectFailed | Fault::ConnectTimeout | Fault::BackendTls(_) => on.connect,
-        Fault::BackendReset => broken.unseen || replayable,
-        _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BROKEN: Broken = Broken { fault: Fault::BackendReset, unseen: false, stale: false };
-
-    #[test]
-    fn only_what_the_backend_has_not_seen_or_what_is_safe_is_sent_again() {
-        let on = RetryOn::default();
-        for (broken, replayable, expected) in [
-            (BROKEN, false, false),
-            (BROKEN, true, true),
-            (Broken { stale: true, ..BROKEN }, false, false),
-            (Broken { unseen: true, ..BROKEN }, false, true),
-            (Broken { fault: Fault::ConnectFailed, ..BROKEN }, false, true),
-            (Broken { fault: Fault::ConnectTimeout, ..BROKEN }, false, true),
-            (Broken { fault: Fault::ResponseTimeout, ..BROKEN }, true, false),
-            (Broken { fault: Fault::BackendMalformed, unseen: true, ..BROKEN }, true, false),
-            (Broken { fault: Fault::TotalTimeout, unseen: true, ..BROKEN }, true, false),
-        ] {
-            assert_eq!(may_repeat(&broken, replayable, &on), expected, "{broken:?}, replayable: {replayable}");
-        }
-        let on = RetryOn { connect: false, ..on };
-        assert!(!may_repeat(&Broken { fault: Fault::ConnectFailed, ..BROKEN }, true, &on));
-        assert!(may_repeat(&BROKEN, true, &on));
     }
 }

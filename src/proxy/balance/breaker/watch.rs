@@ -157,9 +157,11 @@ impl Pool {
         }
     }
 
-    /// Tells it that an answer broke off which had begun well; `run` is what [`Self::judge`] said then.
-    pub fn judge_broken(&self, endpoint: &Endpoint, run: u32, trial: &Trial, now: Instant) {
+    /// Tells it that an answer broke off `after` it had begun well; `run` is what [`Self::judge`] said then.
+    pub fn judge_broken(&self, endpoint: &Endpoint, (run, after): (u32, Duration), trial: &Trial, now: Instant) {
         if self.breaker.on {
+            // The errors before a long answer are no longer those before this one.
+            let run = if after <= self.breaker.settings.window.0 { run } else { 0 };
             endpoint.breaker.learn_more(&self.watch(endpoint), trial, (run, now));
         }
     }

@@ -145,7 +145,7 @@ fn an_answer_that_breaks_off_is_no_good_one() {
         let run = pool.judge(endpoint, None, &trial(200, SECOND), now);
         others();
         let broken = Trial { error: true, got: Got::Fault("backend_reset"), ..trial(0, SECOND) };
-        pool.judge_broken(endpoint, run, &broken, now);
+        pool.judge_broken(endpoint, (run, Duration::ZERO), &broken, now);
     };
     (0..3).for_each(|_| break_off(&|| ()));
     asks(&pool, 0, good(1), now);
