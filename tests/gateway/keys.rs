@@ -88,8 +88,15 @@ fn without_attempts_nothing_is_sent_again() {
 
 #[test]
 fn min_version_and_cipher_suites_bound_the_handshake() {
+    let offering = |tls: &str| Gateway::serving(&format!("{}{RESPOND}", HTTPS.replace("tls = true", tls)));
+    for (tls, older) in [("tls = true", true), ("tls = { min_version = \"1.3\" }", false)] {
+        let gateway = offering(tls);
+        let (content, said) = openssl(&gateway, "-tls1_2");
+        assert_eq!(content, older, "{tls} {said}");
+        assert!(openssl(&gateway, "-tls1_3").0, "{tls}");
+    }
     let tls = "tls = { min_version = \"1.3\", cipher_suites = [\"TLS_AES_256_GCM_SHA384\"] }";
-    let gateway = Gateway::serving(&format!("{}{RESPOND}", HTTPS.replace("tls = true", tls)));
+    let gateway = offering(tls);
 
     let (content, said) = openssl(&gateway, "-tls1_2");
     assert!(!content, "{said}");

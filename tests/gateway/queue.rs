@@ -88,10 +88,13 @@ fn beyond_max_requests_they_wait_for_their_turn_and_beyond_the_queue_they_are_re
 #[test]
 fn nobody_waits_for_longer_than_queue_timeout() {
     let (backend, go) = held();
-    let gateway = Gateway::serving(&config("max_requests = 1\nqueue_timeout = \"50ms\"", &[&backend]));
+    let gateway = Gateway::serving(&config("max_requests = 1\nqueue_timeout = \"2s\"", &[&backend]));
     let mut first = waiting(&gateway, "/first");
     backend.received();
     refused(&gateway, &gateway.connect("http").ask(get("/second")), "queue_timeout");
+    // Left to itself, it is one second.
+    let line = gateway.access(|line| line["reason"] == "queue_timeout");
+    assert!(line["duration_ms"].as_f64().unwrap() >= 2_000.0, "{line}");
     go.send(()).unwrap();
     assert_eq!(first.answer().text(), "/first");
     assert_eq!(gateway.metric(LENGTH), 0);

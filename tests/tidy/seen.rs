@@ -177,11 +177,8 @@ pub(crate) const SEEN: &[(&str, &str, &[&str])] = &[
         "a_backend_is_down_after_fall_failures_and_up_after_rise_good_answers",
         &["pool.*.health.path", "pool.*.health.fall", "pool.*.health.rise", "pool.*.health.interval"],
     ),
-    (
-        "health",
-        "a_probe_asks_as_its_keys_say",
-        &["pool.*.health.status", "pool.*.health.host", "pool.*.health.port", "pool.*.health.timeout"],
-    ),
+    ("health", "a_probe_asks_as_its_keys_say", &["pool.*.health.status", "pool.*.health.host", "pool.*.health.port"]),
+    ("health", "a_probe_may_take_as_long_as_timeout_says", &["pool.*.health.timeout"]),
     ("health_kinds", "grpc_health_of_a_service_decides", &["pool.*.health.kind", "pool.*.health.service"]),
     ("health_shares", "where_too_few_are_up_all_are_asked", &["pool.*.panic"]),
     ("health_shares", "a_backend_that_comes_back_begins_with_a_small_share", &["pool.*.slow_start"]),
